@@ -1,0 +1,51 @@
+"""What every model on the wire shares: frozen, strict about unknown fields, versioned."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from framecue.errors import MessageError
+
+STREAM_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+UNKEYED = "unkeyed"
+"""The key of a dead letter whose message had no usable key."""
+
+
+def stream_id(key: bytes | None) -> str:
+    """The stream id that a message key holds; raises MessageError with what a key must be."""
+    text = (key or b"").decode("utf-8", "replace")
+    if not STREAM_ID.fullmatch(text):
+        raise MessageError(f"the key {text[:140]!r} is no stream id: send 1 to 128 of A-Z a-z 0-9 . _ - as the key")
+    return text
+
+
+class Wire(BaseModel):
+    """A value that leaves a process. Immutable; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+def _fraction(value: Any) -> Any:
+    return Fraction(value) if isinstance(value, str | int) else value
+
+
+Seconds = Annotated[
+    Fraction,
+    BeforeValidator(_fraction),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^-?\d+(/\d+)?$"}),
+]
+"""Exact seconds; `1001/24000` on the wire."""
+
+StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
