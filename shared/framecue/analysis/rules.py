@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import re2
 
-from framecue.analysis.scores import Floats, probability
+from framecue.analysis.scores import Floats, sigmoid
 from framecue.analysis.spaces import Array, Pairing, Space, from_wire
 from framecue.errors import RulesError
 from framecue.schemas.codec import pack
@@ -37,52 +37,27 @@ def check_rules(rules: RuleSet, space: Space) -> None:
 
 @dataclass(frozen=True)
 class PromptScorer:
-    """Scores of one pair kind for all rules at once: one product, one exponential, sums over slices of columns.
+    """Scores of one pair kind for all rules at once: one product with the prompts, two with averaging matrices.
 
-    Columns are the background, then the prompts; `positive` and `negative` hold, rule after rule, the columns of its
-    phrases, and `owners` the rules that have any positives.
+    `matrix` (K, E) holds the background, then the prompts. `positive` and `rest` (K, rules) average its columns into
+    each rule's phrases and into everything else. `owners` are the rules that have phrases on this side.
     """
 
-    pairing: Pairing
+    scale: float
     matrix: Array
     owners: tuple[int, ...]
-    positive: tuple[tuple[int, ...], ...]
-    negative: tuple[tuple[int, ...], ...]
-    calibrations: tuple[Calibration | None, ...]
-    a: Floats = field(init=False)
-    b: Floats = field(init=False)
-
-    def __post_init__(self) -> None:
-        pairs = [c or Calibration(a=1, b=0) for c in self.calibrations]
-        object.__setattr__(self, "a", np.array([c.a for c in pairs]))
-        object.__setattr__(self, "b", np.array([c.b for c in pairs]))
-        object.__setattr__(self, "_positive", _membership(self.positive, self.matrix.shape[0]))
-        object.__setattr__(self, "_rest", self._rest_membership())
-
-    def _rest_membership(self) -> Floats:
-        rest = _membership(self.negative, self.matrix.shape[0], weight=1.0)
-        background = self.pairing.background.shape[0]
-        rest[:background] = 1.0
-        counts = rest.sum(axis=0)
-        return rest / np.where(counts > 0, counts, 1.0)
+    positive: Floats
+    rest: Floats
+    a: Floats
+    b: Floats
 
     def scores(self, similarities: Array) -> Floats:
-        """(N, columns) similarities give (N, owners) probabilities; the formula is `scores.margin`, for all rules."""
-        scaled = self.pairing.scale * similarities.astype(np.float64)
+        """(N, K) similarities give (N, owners) probabilities: `scores.margin` and `scores.probability`, for all rules."""
+        scaled = self.scale * similarities.astype(np.float64)
         e = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        positive, rest = e @ self.__dict__["_positive"], e @ self.__dict__["_rest"]
         tiny = np.finfo(np.float64).tiny
-        margins = np.log(np.maximum(positive, tiny)) - np.log(np.maximum(rest, tiny))
-        return probability(self.a * margins + self.b, None)
-
-
-def _membership(columns: Sequence[Sequence[int]], rows: int, weight: float | None = None) -> Floats:
-    """(rows, rules) with 1/n (or `weight`) where a column belongs to a rule: a product with it takes the mean."""
-    out = np.zeros((rows, len(columns)))
-    for rule, members in enumerate(columns):
-        for column in members:
-            out[column, rule] = weight or 1 / len(members)
-    return out
+        margins = np.log(np.maximum(e @ self.positive, tiny)) - np.log(np.maximum(e @ self.rest, tiny))
+        return sigmoid(self.a * margins + self.b)
 
 
 @dataclass(frozen=True)
@@ -191,19 +166,27 @@ def _scorer(
     vectors: dict[str, Array],
     phrases: Sequence[Sequence[str]],
     events: Sequence[EventRule],
-    own: str,
+    own: Literal["picture_calibration", "text_calibration"],
 ) -> PromptScorer | None:
     """The scorer of the rules that have phrases on this side; None when none has."""
     owners = [i for i, words in enumerate(phrases) if words]
     if not owners:
         return None
     used = list(dict.fromkeys(p for i in owners for p in (*phrases[i], *events[i].negatives)))
-    column = {p: pairing.background.shape[0] + n for n, p in enumerate(used)}
+    background = pairing.background.shape[0]
+    row = {p: background + n for n, p in enumerate(used)}
+    positive, rest = np.zeros((2, background + len(used), len(owners)))
+    for column, i in enumerate(owners):
+        positive[[row[p] for p in phrases[i]], column] = 1 / len(phrases[i])
+        others = [*range(background), *(row[p] for p in events[i].negatives)]
+        rest[others, column] = 1 / len(others)
+    pairs = [getattr(events[i], own) or pairing.calibration or Calibration(a=1, b=0) for i in owners]
     return PromptScorer(
-        pairing=pairing,
+        scale=pairing.scale,
         matrix=np.concatenate([pairing.background, np.stack([vectors[p] for p in used])]).astype(np.float32),
         owners=tuple(owners),
-        positive=tuple(tuple(column[p] for p in phrases[i]) for i in owners),
-        negative=tuple(tuple(column[p] for p in events[i].negatives) for i in owners),
-        calibrations=tuple(getattr(events[i], own) or pairing.calibration for i in owners),
+        positive=positive,
+        rest=rest,
+        a=np.array([c.a for c in pairs]),
+        b=np.array([c.b for c in pairs]),
     )
