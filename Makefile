@@ -1,0 +1,50 @@
+# The few commands that people and CI share. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+BIN := .venv/bin
+STAMP := .venv/.framecue-installed
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
+
+.PHONY: help setup demo test check bench schemas constraints clean
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+
+setup: $(STAMP) ## make .venv with everything in it, at the versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "FrameCue needs Python 3.11, 3.12 or 3.13 with venv; none was found" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]' -c constraints.txt
+	@touch $@
+
+demo: setup ## real clips with late subtitles, all services in this terminal, a report at the end
+	$(BIN)/framecue demo --embedded
+
+test: setup ## every test
+	$(BIN)/pytest -q
+
+check: setup ## style, types, import rules, generated files: what must hold before a commit
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m framecue.schemas.export --check deploy/schemas
+	$(BIN)/python -m framecue.settings --check deploy/.env.example
+
+bench: setup ## ratios against bare decoding, bare forwards, and the cost of the fold
+	$(BIN)/python -m tests.benchmarks
+
+schemas: setup ## write deploy/schemas and deploy/.env.example again
+	$(BIN)/python -m framecue.schemas.export deploy/schemas
+	$(BIN)/python -m framecue.settings deploy/.env.example
+
+constraints: setup ## write constraints.txt again from what .venv holds
+	$(BIN)/python .ci/constraints.py > constraints.txt.new && mv constraints.txt.new constraints.txt
+	@touch $(STAMP)
+
+clean: ## remove caches and what was built; .venv stays
+	rm -rf build dist out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
