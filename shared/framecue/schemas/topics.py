@@ -13,6 +13,8 @@ FLEET_PARTITIONS = 64
 SEGMENT_MAX_BYTES = 16 << 20
 MESSAGE_MAX_BYTES = 18 << 20
 """Room for a segment at its limit with its headers, or a media record of one."""
+DEADLETTER_MAX_BYTES = 20 << 20
+"""Room for any message with the headers that say why it could not be used."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ CAPTIONS = Topic("captions", "results: sentences about windows", 30 * DAY_MS)
 CAPTION_REQUESTS = Topic("caption-requests", "internal: windows that want a sentence", DAY_MS)
 SNAPSHOTS = Topic("snapshots", "internal: state of the fold", None, compacted=True, max_bytes=8 << 20)
 CONTROL = Topic("control", "internal: the rules in force", None, compacted=True, keyed=False)
-DEADLETTER = Topic("deadletter", "what could not be used, with the reason", 7 * DAY_MS, max_bytes=MESSAGE_MAX_BYTES)
+DEADLETTER = Topic("deadletter", "what could not be used, with the reason", 7 * DAY_MS, max_bytes=DEADLETTER_MAX_BYTES)
 
 TOPICS: Mapping[str, Topic] = MappingProxyType(
     {
