@@ -28,7 +28,7 @@ settings.load_profile("framecue")
 
 @pytest.fixture(autouse=True)
 def no_error_logs(caplog: pytest.LogCaptureFixture) -> Generator[None]:
-    """A quiet failure is a red test. One that means to provoke ERROR logs asserts on them, then calls caplog.clear()."""
+    """A quiet failure is a red test. One that provokes ERROR logs on purpose asserts on them, then caplog.clear()."""
     yield
     records = [r for phase in ("setup", "call") for r in caplog.get_records(phase)]
     errors = [f"{r.name}: {r.getMessage()}" for r in records if r.levelno >= logging.ERROR]

@@ -1,0 +1,232 @@
+"""What a deployment configures: `framecue.yaml` plus `FRAMECUE_*` variables, which win. Read here and nowhere else.
+
+One frozen model per concern; units are in the names, bounds and reasons on the fields. A variable is the path to a
+field, in capitals, joined by two underscores: `FRAMECUE_ANALYSIS__WINDOW_MS=2000`. The library's pure modules must not
+know this file: they are handed plain values.
+
+    python -m framecue.settings [--check] deploy/.env.example
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from framecue.errors import SetupError
+
+PREFIX = "FRAMECUE_"
+FILE = Path("framecue.yaml")
+SETTLE_MARGIN_MS = 10_000
+"""How much later than the lag text may still come: live captions are typed, sent and corrected within seconds."""
+
+
+class Section(BaseModel):
+    """One concern. Immutable; an unknown name is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AnalysisSettings(Section):
+    """How the fold orders, windows, aligns and gives up waiting. Media time unless said otherwise."""
+
+    window_ms: int = Field(2_000, ge=500, le=60_000, description="length of a window")
+    reorder_ms: int = Field(10_000, ge=0, le=30_000, description="how late a segment may come and still count")
+    max_gap_ms: int = Field(60_000, ge=1_000, le=3_600_000, description="a longer hole is a jump, not a gap")
+    lag_ms: int = Field(0, ge=0, le=20_000, description="between what is said and its caption, where no header says it")
+    settle_ms: int | None = Field(
+        None,
+        ge=0,
+        le=30_000,
+        description="how late text may come and still count; at least reorder_ms; empty: lag_ms + 10 s, at most 30 s",
+    )
+    signal_lost_ms: int = Field(10_000, ge=1_000, le=3_600_000, description="broker time without a segment")
+    text_lost_ms: int = Field(60_000, ge=1_000, le=3_600_000, description="without a live or in-band cue")
+    idle_ms: int = Field(300_000, ge=10_000, le=86_400_000, description="broker time without anything: epoch closes")
+    caption_every_ms: int = Field(10_000, ge=1_000, le=3_600_000, description="at most one sentence in this long")
+
+    @property
+    def settles_after_ms(self) -> int:
+        """`settle_ms`, or what follows from the lag and the reordering where it is not given."""
+        if self.settle_ms is not None:
+            return self.settle_ms
+        return max(self.reorder_ms, min(self.lag_ms + SETTLE_MARGIN_MS, 30_000))
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AnalysisSettings:
+        if self.settle_ms is not None and self.settle_ms < self.reorder_ms:
+            raise ValueError(f"settle_ms ({self.settle_ms}) must be at least reorder_ms ({self.reorder_ms})")
+        if self.idle_ms < self.signal_lost_ms:
+            raise ValueError(f"idle_ms ({self.idle_ms}) must be at least signal_lost_ms ({self.signal_lost_ms})")
+        return self
+
+
+Rate = Annotated[Fraction, BeforeValidator(lambda v: Fraction(str(v)) if isinstance(v, int | float | str) else v)]
+
+
+class SamplingSettings(Section):
+    """Which frames are looked at."""
+
+    mode: Literal["exact", "keyframes"] = Field(
+        "exact", description="exact: the same frames however the stream is cut; keyframes: cheaper"
+    )
+    per_second: Rate = Field(Fraction(2), gt=0, le=30, description="frames looked at in a second of media time")
+    short_side: int = Field(384, ge=64, le=2_160, description="px; smaller pictures are never enlarged")
+    quality: int = Field(85, ge=30, le=100, description="of the JPEG pictures")
+
+
+class IngestSettings(Section):
+    """The pool of decoders and what one segment may cost."""
+
+    decoders: int = Field(2, ge=1, le=256, description="decoder processes of one worker")
+    max_bytes: int = Field(16 << 20, ge=1 << 10, le=16 << 20, description="bytes of one segment; the topic's own limit")
+    max_seconds: int = Field(30, ge=1, le=120, description="s of media in one segment")
+    max_pixels: int = Field(7680 * 4320, ge=1, le=1 << 28, description="px of one picture")
+    max_frames: int = Field(3_600, ge=1, le=100_000, description="frames in one segment: 30 s at 120 a second")
+    memory_bytes: int = Field(2 << 30, ge=256 << 20, le=64 << 30, description="bytes of address space of one decoder")
+    cpu_seconds: int = Field(60, ge=1, le=600, description="s of CPU time for one segment")
+    wall_seconds: int = Field(90, ge=1, le=900, description="s of wall time for one segment")
+
+
+class ModelSettings(Section):
+    """Which model looks, and on what."""
+
+    name: str = Field("default", min_length=1, description="a preset or the folder of a pulled model")
+    lock: Path = Field(Path("models.lock"), description="file that pins what was pulled")
+    deterministic: bool = Field(True, description="true: one batch shape, fp32, fixed threads: equal to the bit")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+
+
+class Settings(BaseSettings):
+    """Everything a deployment configures."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    analysis: AnalysisSettings = AnalysisSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    ingest: IngestSettings = IngestSettings()
+    model: ModelSettings = ModelSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables before the file, so that one machine can differ; nothing else is read."""
+        return env_settings, init_settings
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """The settings of this process, from `path` (else `framecue.yaml` here, if there is one) and the environment.
+
+    Raises SetupError: a file that cannot be read, a name that does not exist (with the nearest one), a value out of
+    bounds.
+    """
+    _refuse_unknown(name for name in os.environ if name.startswith(PREFIX))
+    given = _read(path or FILE) if path is not None or FILE.exists() else {}
+    try:
+        return Settings(**given)
+    except ValidationError as e:
+        raise SetupError(_explain(e)) from e
+
+
+def variables() -> dict[str, FieldInfo]:
+    """Every `FRAMECUE_*` variable there is, with the field it sets."""
+    return {
+        f"{PREFIX}{section}__{name}".upper(): field
+        for section, model in _sections()
+        for name, field in model.model_fields.items()
+    }
+
+
+def env_example() -> str:
+    """The text of `deploy/.env.example`: every variable with its default, meaning and bounds."""
+    lines = [
+        "# Every setting with its default. Generated by `make schemas`; a copy without the # in front takes effect."
+    ]
+    for section, model in _sections():
+        lines += ["", f"# {section}: {(model.__doc__ or '').splitlines()[0]}"]
+        for name, field in model.model_fields.items():
+            bounds = _bounds(field)
+            lines.append(f"# {field.description}{f' ({bounds})' if bounds else ''}")
+            default = "" if field.default is None else str(field.default)
+            lines.append(
+                f"#{PREFIX}{section}__{name}".upper() + f"={default.lower() if default == 'True' else default}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, field.annotation
+
+
+def _bounds(field: FieldInfo) -> str:
+    signs = {Ge: ("from", "ge"), Gt: ("above", "gt"), Le: ("to", "le"), Lt: ("below", "lt")}
+    words = [f"{signs[type(m)][0]} {getattr(m, signs[type(m)][1])}" for m in field.metadata if type(m) in signs]
+    return " ".join(words)
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    """pydantic-settings does not notice a misspelt variable: a typo would change nothing, silently."""
+    known = variables()
+    for name in sorted(names):
+        if name.upper() not in known:
+            nearest = get_close_matches(name.upper(), known, n=1, cutoff=0)[0]
+            raise SetupError(f"there is no setting {name}; the nearest is {nearest}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+        raise SetupError(f"the settings file {path} cannot be read: {e}") from e
+    if not isinstance(value or {}, dict):
+        raise SetupError(
+            f"the settings file {path} must hold sections such as `analysis:`, not a {type(value).__name__}"
+        )
+    return value or {}
+
+
+def _explain(e: ValidationError) -> str:
+    first = e.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        paths = {".".join(n.removeprefix(PREFIX).lower().split("__", 1)): n for n in variables()}
+        nearest = get_close_matches(where, [*paths, *Settings.model_fields], n=1, cutoff=0)[0]
+        return f"there is no setting {where}; the nearest is {nearest}"
+    variable = PREFIX + "__".join(map(str, first["loc"])).upper()
+    return f"the setting {where} ({variable}): {first['msg'].removeprefix('Value error, ')}"
+
+
+def main(arguments: list[str]) -> int:
+    """Writes or, after `--check`, compares the file named last; 1 where it is not current."""
+    target = Path(arguments[-1])
+    if arguments[0] == "--check":
+        if target.is_file() and target.read_text() == env_example():
+            return 0
+        sys.stderr.write(f"{target} is not current; run `make schemas`\n")
+        return 1
+    target.write_text(env_example())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
