@@ -1,0 +1,158 @@
+"""What the stages need of a message broker: read-committed consumers in groups, atomic commits, fetch by offset.
+
+The docstrings are the contract; `tests/contract/test_broker.py` holds every implementation to it. Topics are named as
+in `schemas.topics` ("segments"), never by the broker's own names: the prefix is the implementation's business. It must
+not know any stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from framecue.errors import BrokerError
+from framecue.schemas.segment import Headers
+from framecue.schemas.topics import TOPICS, Topic, murmur2
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+Offsets = Mapping[TopicPartition, int]
+"""For each partition the offset of the next record to read."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is to be written. Without `partition` its key decides, by murmur2; `value` None deletes a compacted key."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None = field(repr=False)
+    headers: Headers = ()
+    partition: int | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was read.
+
+    `timestamp_ms` is the broker's append time on topics that say so, else the time of writing; None only from a memory
+    broker without a clock, whose input has no arrival.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int | None
+    key: bytes | None
+    value: bytes | None = field(repr=False)
+    headers: Headers = ()
+
+
+class Consumer(Protocol):
+    """One member of a group. Used by one thread only; `close` leaves the group.
+
+    Reads only what was committed. The records of a partition come in the order of their offsets, which may skip numbers
+    (transaction markers); nothing is promised between partitions. A group that never committed starts at the oldest
+    record. Each partition belongs to one member at a time, and equal partition numbers of the group's topics to the
+    same one; who owns what changes only inside `poll`.
+    """
+
+    def poll(self, max_records: int, *, timeout_s: float = 0.0) -> Sequence[Record]:
+        """Up to `max_records`, waiting up to `timeout_s` for the first; empty when there were none.
+
+        A partition that stays assigned over a rebalance keeps its position and its pause. Raises BrokerError.
+        """
+        ...
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        """What this member owns, as of the last `poll`."""
+        ...
+
+    def position(self, at: TopicPartition) -> int:
+        """The offset that `poll` goes on from; raises BrokerError when the partition is not owned."""
+        ...
+
+    def end(self, at: TopicPartition) -> int:
+        """The offset after the last committed record: a consumer whose position reaches it is caught up."""
+        ...
+
+    def committed(self, at: TopicPartition) -> int:
+        """Where the group would go on after a crash: the offset it committed, else the oldest record's."""
+        ...
+
+    def seek(self, at: TopicPartition, offset: int) -> None:
+        """Goes on from `offset`, or from the oldest record where that is later; raises as `position` does."""
+        ...
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """`poll` gives nothing of these until `resume`; the membership lives on."""
+        ...
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Broker(Protocol):
+    """Messages in, records out. All methods may block on the network and be called from any thread."""
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic of `schemas.topics` has; raises BrokerError for any other name."""
+        ...
+
+    def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
+        """A new member of `group`, reading `topics`."""
+        ...
+
+    def commit(
+        self, messages: Sequence[Message], *, consumer: Consumer | None = None, offsets: Offsets | None = None
+    ) -> None:
+        """Writes all of `messages` and records `offsets` for the group of `consumer`, or does neither.
+
+        Per partition the order of `messages` is kept. Raises BrokerError when a message is above its topic's limit
+        (naming both sizes) or names no partition or topic that exists, or when the consumer lost a partition, or its
+        group was rebalanced since it last polled; then nothing was written, and whoever calls rewinds to `committed`.
+        """
+        ...
+
+    def fetch(self, topic: str, *, partition: int, offset: int) -> Record | None:
+        """The committed record at `offset`; None where there is none (any more)."""
+        ...
+
+
+def known_topic(name: str) -> Topic:
+    """The row of the topics table; raises BrokerError for a name that is not in it."""
+    if name not in TOPICS:
+        raise BrokerError(f"there is no topic {name!r}; there are {', '.join(TOPICS)}")
+    return TOPICS[name]
+
+
+def placed(message: Message, partitions: int) -> int:
+    """The partition that `message` belongs on; raises BrokerError when neither it nor its key says."""
+    if message.partition is not None:
+        if 0 <= message.partition < partitions:
+            return message.partition
+        raise BrokerError(f"{message.topic} has {partitions} partitions, there is no {message.partition}")
+    if message.key is None:
+        raise BrokerError(f"a message for {message.topic} has neither key nor partition")
+    return murmur2(message.key) % partitions
+
+
+def size(message: Message) -> int:
+    """The bytes of `message` that count against its topic's limit: key, value and headers."""
+    own = len(message.key or b"") + len(message.value or b"")
+    return own + sum(len(name.encode()) + len(value) for name, value in message.headers)
+
+
+def check_size(message: Message) -> None:
+    """Raises BrokerError where `message` is above its topic's limit; a real broker would spoil the producer first."""
+    limit, got = known_topic(message.topic).max_bytes, size(message)
+    if got > limit:
+        raise BrokerError(f"a message for {message.topic} has {got} bytes; the topic takes {limit}")

@@ -1,0 +1,48 @@
+"""How a result and a dead letter become messages, the same from every stage. It must not know any stage."""
+
+from __future__ import annotations
+
+from framecue.broker.protocol import Message, Record
+from framecue.clock import Clock
+from framecue.errors import MessageError
+from framecue.schemas.base import UNKEYED, stream_id
+from framecue.schemas.deadletter import DeadLetter
+from framecue.schemas.media import Origin
+from framecue.schemas.results import TOPIC_OF, PublishedResult, cloud_headers, to_json
+from framecue.schemas.topics import DEADLETTER
+from framecue.timeline import rfc3339
+
+
+def result_message(result: PublishedResult, clock: Clock | None, *, traceparent: str | None = None) -> Message:
+    """`result` with its time of publication stamped by `clock`; without one the time stays unknown."""
+    if clock is not None:
+        result = result.model_copy(update={"published_at": rfc3339(clock.now_ms())})
+    headers = cloud_headers(result, traceparent)
+    return Message(TOPIC_OF[type(result)], result.stream.encode(), to_json(result), headers)
+
+
+def origin_of(record: Record) -> Origin:
+    """Where `record` stood."""
+    return Origin(topic=record.topic, partition=record.partition, offset=record.offset, at_ms=record.timestamp_ms)
+
+
+def dead_letter(record: Record, stage: str, error: Exception) -> Message:
+    """`record` as it came, with where and why; under the key `unkeyed` where its own is no stream id."""
+    letter = DeadLetter(
+        origin=origin_of(record),
+        stage=stage,
+        error=type(error).__name__,
+        reason=str(error),
+        value=record.value or b"",
+        headers=record.headers,
+    )
+    return letter_message(letter, record.key)
+
+
+def letter_message(letter: DeadLetter, key: bytes | None) -> Message:
+    """`letter` under the stream that `key` names."""
+    try:
+        owner = stream_id(key)
+    except MessageError:
+        owner = UNKEYED
+    return Message(DEADLETTER.name, owner.encode(), letter.value, letter.to_headers())
