@@ -38,7 +38,7 @@ class Scene(Wire):
 
 
 class RuleScore(Wire):
-    """How one rule stood in the window: `picture` is null without frames, `text` without a cue, `score` if undecided."""
+    """How a rule stood in the window: `picture` is null without frames, `text` without a cue, `score` if undecided."""
 
     rule: str
     picture: float | None

@@ -1,4 +1,4 @@
-"""Internal: what ingest makes of one input record. Times are exact, on the segment's own clock; the fold places them."""
+"""Internal: what ingest makes of one input record. Times are exact, on the own clock; the fold places them."""
 
 from __future__ import annotations
 

@@ -69,10 +69,17 @@ def _one_or_many(value: Any) -> Any:
 
 
 Phrase = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_phrase)]
-Phrases = Annotated[tuple[Phrase, ...], BeforeValidator(_one_or_many), Field(max_length=64)]
+Phrases = Annotated[
+    tuple[Phrase, ...],
+    Field(max_length=64),
+    BeforeValidator(_one_or_many, json_schema_input_type=Phrase | Annotated[tuple[Phrase, ...], Field(max_length=64)]),
+]
 StreamPattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9._\-*?]{1,128}$")]
 Score = Annotated[float, Field(ge=0, le=1)]
-DurationMs = Annotated[int, BeforeValidator(_duration_ms), Field(ge=0, le=86_400_000)]
+_Duration = Annotated[str, Field(pattern=r"^\s*\d+(\.\d+)?\s*(ms|s|min|m|h)\s*$")]
+_AsWritten = BeforeValidator(_duration_ms, json_schema_input_type=_Duration | Annotated[float, Field(ge=0)])
+DurationMs = Annotated[int, Field(ge=0, le=86_400_000), _AsWritten]
+ToleranceMs = Annotated[int, Field(ge=0, le=600_000), _AsWritten]
 
 
 class SceneRule(Wire):
@@ -105,12 +112,12 @@ class EventRule(Wire):
     picture: Phrases = ()
     text: Phrases = ()
     negatives: Phrases = Field((), validation_alias=AliasChoices("not", "negatives"), serialization_alias="not")
-    combine: Combine = "either"
+    combine: Combine = Field("either", description="where not given: the side that has phrases, if only one has")
     weights: tuple[float, float] | None = Field(None, description="picture and text, summing to 1")
-    tolerance_ms: Annotated[DurationMs, Field(le=600_000)] = Field(
-        4000, validation_alias=AliasChoices("tolerance", "tolerance_ms")
+    tolerance_ms: ToleranceMs = Field(
+        4000, validation_alias=AliasChoices("tolerance", "tolerance_ms"), json_schema_extra={"default": "4s"}
     )
-    when: Literal["early", "settled"] = "settled"
+    when: Literal["early", "settled"] = Field("settled", description="where not given: early if combine is picture")
     enter: Score = 0.6
     exit: Score = 0.4
     for_ms: DurationMs = Field(0, validation_alias=AliasChoices("for", "for_ms"))
