@@ -23,6 +23,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from framecue.analysis.settings import MachineSettings
 from framecue.errors import SetupError
 
 PREFIX = "FRAMECUE_"
@@ -61,6 +62,11 @@ class AnalysisSettings(Section):
         if self.settle_ms is not None:
             return self.settle_ms
         return max(self.reorder_ms, min(self.lag_ms + SETTLE_MARGIN_MS, 30_000))
+
+    def machine(self) -> MachineSettings:
+        """The same as plain values, as the stream machine takes them."""
+        given = self.model_dump(exclude={"settle_ms"})
+        return MachineSettings(**given, settle_after_ms=self.settles_after_ms)
 
     @model_validator(mode="after")
     def _ordered(self) -> AnalysisSettings:
