@@ -1,0 +1,127 @@
+"""Keeps of a run what its report will show: final results, and a bounded number of small pictures.
+
+Fed while results come, because pictures are only held for a while. It must not know how a page looks.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image
+
+from framecue.schemas.annotation import Annotation, FrameRef
+from framecue.schemas.caption import Caption
+from framecue.schemas.event import Event
+from framecue_services.cli.wording import is_built_in
+
+Result = Annotation | Event | Caption
+
+THUMBNAILS_MAX = 240
+"""Pictures on the timeline: 240 of 4 kB stay under 1.5 MB in base64. Past that, every other one goes."""
+EVIDENCE_MAX = 90
+"""Pictures beside events, of some 12 kB each."""
+EVIDENCE_PER_EVENT = 3
+THUMBNAIL_PX, EVIDENCE_PX = 160, 320
+JPEG_QUALITY = 78
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run's results as they ended: `events` with all their changes; small JPEGs by annotation id and by event id.
+
+    A thumbnail was kept of every `thumbnail_every`-th window; `evidence_left_out` pictures were too many.
+    """
+
+    annotations: tuple[Annotation, ...]
+    events: tuple[tuple[Event, ...], ...]
+    captions: dict[str, Caption]
+    thumbnails: dict[str, bytes]
+    evidence: dict[str, tuple[tuple[FrameRef, bytes], ...]]
+    thumbnail_every: int
+    evidence_left_out: int
+
+
+class Recording:
+    """Takes results as a run publishes them. `picture` gives a frame's JPEG, or None when it is gone."""
+
+    def __init__(
+        self,
+        picture: Callable[[FrameRef], bytes | None],
+        *,
+        thumbnails_max: int = THUMBNAILS_MAX,
+        evidence_max: int = EVIDENCE_MAX,
+    ) -> None:
+        self._picture = picture
+        self._thumbnails_max, self._evidence_max = thumbnails_max, evidence_max
+        self._annotations: dict[str, Annotation] = {}
+        self._events: dict[str, list[Event]] = {}
+        self._captions: dict[str, Caption] = {}
+        self._thumbnails: dict[str, bytes] = {}
+        self._evidence: dict[str, dict[FrameRef, bytes]] = {}
+        self._every, self._windows, self._left_out = 1, 0, 0
+
+    def add(self, result: Result) -> None:
+        """Keeps the newest revision of everything, and its picture while there is one."""
+        match result:
+            case Annotation():
+                if result.id not in self._annotations:
+                    self._thumbnail(result)
+                self._annotations[result.id] = result
+            case Event():
+                self._events.setdefault(result.id, []).append(result)
+                self._keep_evidence(result)
+            case Caption():
+                self._captions[result.id] = result
+
+    def recorded(self) -> Recorded:
+        """What there is so far, in media order."""
+        return Recorded(
+            annotations=tuple(sorted(self._annotations.values(), key=lambda a: (a.epoch, a.start_ms))),
+            events=tuple(sorted(map(tuple, self._events.values()), key=lambda e: (e[-1].epoch, e[-1].start_ms))),
+            captions=self._captions,
+            thumbnails=self._thumbnails,
+            evidence={event: tuple(pictures.items()) for event, pictures in self._evidence.items()},
+            thumbnail_every=self._every,
+            evidence_left_out=self._left_out,
+        )
+
+    def _thumbnail(self, annotation: Annotation) -> None:
+        """One picture for every `_every`-th window: half of them go whenever there are too many, so they stay even."""
+        wanted = self._windows % self._every == 0
+        self._windows += 1
+        if not wanted or not annotation.frames:
+            return
+        jpeg = self._picture(annotation.frames[len(annotation.frames) // 2])
+        if jpeg is None:
+            return
+        self._thumbnails[annotation.id] = _small(jpeg, THUMBNAIL_PX)
+        if len(self._thumbnails) > self._thumbnails_max:
+            self._every *= 2
+            self._thumbnails = dict(list(self._thumbnails.items())[::2])
+
+    def _keep_evidence(self, event: Event) -> None:
+        """Pictures of the peak, in place of those of an earlier, lower one. Built-in events show on the timeline."""
+        if is_built_in(event.rule):
+            return
+        before = self._evidence.pop(event.id, {})
+        kept = sum(map(len, self._evidence.values()))
+        now: dict[FrameRef, bytes] = {}
+        for ref in event.evidence.frames[:EVIDENCE_PER_EVENT]:
+            if kept + len(now) >= self._evidence_max:
+                self._left_out += 1
+            elif ref in before:
+                now[ref] = before[ref]
+            elif (jpeg := self._picture(ref)) is not None:
+                now[ref] = _small(jpeg, EVIDENCE_PX)
+        self._evidence[event.id] = now
+
+
+def _small(jpeg: bytes, width: int) -> bytes:
+    """The picture at most `width` wide, as JPEG again."""
+    with Image.open(io.BytesIO(jpeg)) as image:
+        image.thumbnail((width, width))
+        out = io.BytesIO()
+        image.convert("RGB").save(out, "JPEG", quality=JPEG_QUALITY)
+    return out.getvalue()
