@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NoReturn
 import av
 from av.container import InputContainer
 
-from framecue.errors import DamagedMediaError, MediaError
+from framecue.errors import DamagedMediaError, DecoderFailedError, MediaError
 
 FORMATS = "mpegts,mov,mp4,matroska,webm,flv"
 DECODERS = "h264,hevc,vp8,vp9,libdav1d,mpeg2video"
@@ -23,7 +23,8 @@ MAX_PIXELS = 8192 * 4352
 """8K with its coded padding. Without a limit 200 KiB of bytes can ask for a gigabyte of picture."""
 MAX_STREAMS = 64
 TIMEOUT_SECONDS = 20.0
-FOREIGN_ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, AttributeError, MemoryError)
+OUT_OF_MEMORY = "the decoder wanted more memory than it may have; send smaller pictures or shorter segments"
+FOREIGN_ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, AttributeError)
 """All that PyAV was seen to raise on damaged input: UnicodeDecodeError is a ValueError, our own refusal an OSError."""
 
 
@@ -62,11 +63,13 @@ def open_media(source: bytes | BinaryIO, *, fmt: str, max_pixels: int = MAX_PIXE
 
 @contextmanager
 def foreign_errors() -> Iterator[None]:
-    """Maps what PyAV raises to DamagedMediaError; our own errors pass."""
+    """Maps what PyAV raises to DamagedMediaError, want of memory to DecoderFailedError; our own errors pass."""
     try:
         yield
     except MediaError:
         raise
+    except MemoryError as e:
+        raise DecoderFailedError(OUT_OF_MEMORY) from e
     except FOREIGN_ERRORS as e:
         raise DamagedMediaError(f"the media cannot be read: {describe(e)}") from e
 
