@@ -10,7 +10,7 @@ not know who sent the bytes or where results go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import cast
@@ -21,8 +21,8 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from framecue.errors import DamagedMediaError, LimitExceededError, UnsupportedMediaError
-from framecue.media.opening import DECODERS, FOREIGN_ERRORS, MAX_PIXELS, describe, foreign_errors, open_media
+from framecue.errors import DamagedMediaError, DecoderFailedError, LimitExceededError, UnsupportedMediaError
+from framecue.media.opening import DECODERS, FOREIGN_ERRORS, MAX_PIXELS, OUT_OF_MEMORY, describe, open_media
 from framecue.media.programs import program_pids
 from framecue.media.sampling import Sampling, on_rate
 from framecue.media.sniffing import explain, missing_init, sniff
@@ -83,7 +83,7 @@ def decode_segment(
         raise UnsupportedMediaError(explain(data))
     if fmt == "mov" and (reason := missing_init(data)):
         raise UnsupportedMediaError(reason)
-    with foreign_errors(), open_media(data, fmt=fmt, max_pixels=limits.max_pixels) as container:
+    with open_media(data, fmt=fmt, max_pixels=limits.max_pixels) as container:
         tracks = _tracks(container, program_pids(data) if fmt == "mpegts" else {}, program)
         found = _demux(container, tracks, limits)
         video = _picture_track(found, limits)
@@ -161,22 +161,33 @@ def _demux(container: InputContainer, tracks: _Tracks, limits: DecodeLimits) -> 
     streams = [*tracks.videos, *tracks.sounds, *(t for t in texts.wants if t.index in wanted)]
     if not streams:
         return found
-    try:
-        for packet in container.demux(streams):
-            if not packet.size:
-                continue
-            if packet.stream_index in wanted:
-                texts.feed(packet)
-            elif packet.stream_index in found.packets:
-                found.packets[packet.stream_index].append(cast("VideoPacket", packet))
-                if len(found.packets[packet.stream_index]) > limits.max_frames:
-                    raise LimitExceededError("frames", limits.max_frames)
-            else:
-                _note_sound(found, packet)
-    except FOREIGN_ERRORS as e:  # what was read so far counts
-        read = max(map(len, found.packets.values()), default=0)
-        found.damaged = f"damaged after {read} frames: {describe(e)}"
+    for packet in _readable(container.demux(streams), found):
+        if packet.stream_index in wanted:
+            texts.feed(packet)
+        elif packet.stream_index in found.packets:
+            found.packets[packet.stream_index].append(cast("VideoPacket", packet))
+            if len(found.packets[packet.stream_index]) > limits.max_frames:
+                raise LimitExceededError("frames", limits.max_frames)
+        else:
+            _note_sound(found, packet)
     return found
+
+
+def _readable(packets: Iterator[Packet[Stream]], found: _Found) -> Iterator[Packet[Stream]]:
+    """The packets that hold something, to the end or to where the container is damaged: what was read counts."""
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except FOREIGN_ERRORS as e:
+            if isinstance(e, MemoryError):
+                raise DecoderFailedError(OUT_OF_MEMORY) from e
+            read = max(map(len, found.packets.values()), default=0)
+            found.damaged = f"damaged after {read} frames: {describe(e)}"
+            return
+        if packet.size:
+            yield packet
 
 
 def _note_sound(found: _Found, packet: Packet[Stream]) -> None:

@@ -14,6 +14,7 @@ from av.buffer import Buffer
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorTrc
 
+from framecue.media.opening import foreign_errors
 from framecue.media.sampling import Sampling
 
 Plane = npt.NDArray[np.uint8]
@@ -32,15 +33,16 @@ def to_jpeg(frame: VideoFrame, sample_aspect: Fraction, *, sampling: Sampling) -
     """
     width, height = fit(frame.width * sample_aspect, Fraction(frame.height), sampling.short_side)
     untagged_hd = frame.colorspace == UNSPECIFIED and frame.height >= HD_LINES
-    scaled = frame.reformat(
-        width=width,
-        height=height,
-        format="yuvj420p",
-        interpolation="AREA",
-        src_colorspace="ITU709" if untagged_hd else None,
-        dst_colorspace="ITU601",
-        threads=1,
-    )
+    with foreign_errors():
+        scaled = frame.reformat(
+            width=width,
+            height=height,
+            format="yuvj420p",
+            interpolation="AREA",
+            src_colorspace="ITU709" if untagged_hd else None,
+            dst_colorspace="ITU601",
+            threads=1,
+        )
     y, u, v = (_upright(_pixels(p), display_matrix(frame)) for p in scaled.planes)
     return y.shape[1], y.shape[0], simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=sampling.quality)
 
@@ -75,5 +77,5 @@ def _upright(plane: Plane, matrix: tuple[int, int, int, int] | None) -> Plane:
 
 
 def _pixels(plane: VideoPlane) -> Plane:
-    rows = np.frombuffer(memoryview(plane), np.uint8)  # type: ignore[arg-type].reshape(-1, plane.line_size)
+    rows = np.frombuffer(cast("memoryview", plane), np.uint8).reshape(-1, plane.line_size)
     return np.ascontiguousarray(rows[: plane.height, : plane.width])

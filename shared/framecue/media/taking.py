@@ -12,8 +12,9 @@ from typing import TypeAlias
 from av import Packet, VideoFrame
 from av.video.stream import VideoStream
 
+from framecue.errors import DecoderFailedError
 from framecue.media.frames import HDR, to_jpeg
-from framecue.media.opening import FOREIGN_ERRORS, describe
+from framecue.media.opening import FOREIGN_ERRORS, OUT_OF_MEMORY, describe
 from framecue.media.sampling import Sampling, SegmentClock, choose, frame_duration
 from framecue.schemas.media import Frame
 
@@ -95,7 +96,7 @@ class Taker:
             return self._context.decode(packet), None
         except FOREIGN_ERRORS as e:
             if isinstance(e, MemoryError):
-                raise
+                raise DecoderFailedError(OUT_OF_MEMORY) from e
             return [], describe(e)
 
     def _keep(self, frame: VideoFrame, pts: int) -> None:
