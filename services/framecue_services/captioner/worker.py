@@ -1,0 +1,80 @@
+"""Captioner: a request becomes a caption, from the frames and words that the request names. A map without state.
+
+Frames are fetched from the `media` topic by where they stand, so a slow model never delays annotations. What cannot be
+made is published as skipped, with its reason. It must not know when a caption is wanted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from framecue.broker.loop import Outputs
+from framecue.broker.pictures import fetch_picture
+from framecue.broker.protocol import Broker, Message, Record
+from framecue.broker.publishing import dead_letter, result_message
+from framecue.clock import Clock
+from framecue.errors import InputError, ModelError
+from framecue.media.pictures import jpeg_to_rgb
+from framecue.models.protocols import Captioner, Picture
+from framecue.schemas.annotation import FrameRef
+from framecue.schemas.caption import Caption, CaptionRequest
+from framecue.schemas.codec import unpack_request
+
+STAGE = "captioner"
+EXPIRED = "the pictures of this window are no longer kept"
+_log = logging.getLogger(__name__)
+
+
+class CaptionWorker:
+    """`broker.loop.Stage` over `caption-requests`. `clock` as in `broker.publishing.result_message`."""
+
+    def __init__(self, captioner: Captioner, broker: Broker, *, clock: Clock | None = None) -> None:
+        self._captioner, self._broker, self._clock = captioner, broker, clock
+
+    def handle(self, batch: Sequence[Record]) -> Outputs:
+        messages: list[Message] = []
+        failed = 0
+        for record in batch:
+            try:
+                request = unpack_request(record.value or b"")
+                caption = self._caption(request, self._pictures(request))
+            except InputError as e:
+                _log.info("%r at %s %s/%d: %s", record.key, record.topic, record.partition, record.offset, e)
+                messages.append(dead_letter(record, STAGE, e))
+                continue
+            except ModelError as e:
+                _log.warning("no caption of %s: %s", request.id, e)
+                failed += 1
+                caption = self._skipped(request, str(e))
+            messages.append(result_message(caption, self._clock, traceparent=request.traceparent))
+        return Outputs(tuple(messages), failed)
+
+    def _pictures(self, request: CaptionRequest) -> list[tuple[FrameRef, Picture]]:
+        """The frames of `request` that are still there."""
+        found = ((ref, fetch_picture(self._broker, ref)) for ref in request.frames)
+        return [(ref, jpeg_to_rgb(jpeg)) for ref, jpeg in found if jpeg is not None]
+
+    def _caption(self, request: CaptionRequest, pictures: Sequence[tuple[FrameRef, Picture]]) -> Caption:
+        if request.frames and not pictures:
+            return self._skipped(request, EXPIRED)
+        made = self._captioner.describe(
+            [picture for _, picture in pictures], scene=request.scene, quotes=[c.text for c in request.cues]
+        )
+        return self._blank(request).model_copy(
+            update={"text": made.text, "named": made.named, "frames": tuple(ref for ref, _ in pictures)}
+        )
+
+    def _skipped(self, request: CaptionRequest, reason: str) -> Caption:
+        return self._blank(request).model_copy(update={"status": "skipped", "reason": reason})
+
+    def _blank(self, request: CaptionRequest) -> Caption:
+        return Caption(
+            id=request.id,
+            stream=request.stream,
+            epoch=request.epoch,
+            start_ms=request.start_ms,
+            end_ms=request.end_ms,
+            model=self._captioner.name,
+            cues=request.cues,
+        )

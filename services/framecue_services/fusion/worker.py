@@ -1,0 +1,112 @@
+"""Fusion: media records become features records, and these, folded, results. A batch is embedded first, then folded.
+
+The features are written beside the results that rest on them, so the same fold can be done again from the log without
+a model. It must not know how vectors are made or what the machines decide.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+
+from framecue.analysis.machine import Refused, Result
+from framecue.analysis.settings import MachineSettings
+from framecue.broker.loop import Outputs
+from framecue.broker.protocol import Message, Record
+from framecue.broker.publishing import dead_letter, letter_message, result_message
+from framecue.clock import Clock
+from framecue.errors import MessageError
+from framecue.models.protocols import Model
+from framecue.schemas.caption import CaptionRequest
+from framecue.schemas.codec import pack, unpack_media
+from framecue.schemas.deadletter import DeadLetter
+from framecue.schemas.features import Features, SegmentFeatures, TextFeatures
+from framecue.schemas.results import traceparent_of
+from framecue.schemas.topics import CAPTION_REQUESTS, FEATURES
+from framecue_services.fusion.embedding import Embedder, Source
+from framecue_services.fusion.folding import Folder
+
+STAGE = "fusion"
+_log = logging.getLogger(__name__)
+
+
+class FusionWorker:
+    """`broker.loop.Stage` over `media`. Keeps the state of its streams: thrown away with its loop.
+
+    `clock` stamps the time of publication; None leaves it open, so that output is a function of input.
+    """
+
+    def __init__(self, model: Model, *, settings: MachineSettings, clock: Clock | None = None) -> None:
+        self._embedder = Embedder(model)
+        self._folder = Folder(model.space, model=model.name, settings=settings)
+        self._clock = clock
+
+    def handle(self, batch: Sequence[Record]) -> Outputs:
+        read = [_read(record) for record in batch]
+        given = iter(self._embedder.embed([s for s in read if isinstance(s, Source)]))
+        messages: list[Message] = []
+        failed = 0
+        for record, source in zip(batch, read, strict=True):
+            if isinstance(source, Message):
+                messages.append(source)
+                continue
+            features = next(given)
+            failed += any(_failed(f) for f in features)
+            for one in features:
+                messages += self._fold(record, one)
+        return Outputs(tuple(messages), failed)
+
+    def finish(self, stream: str) -> Outputs:
+        """What closing the stream's epoch gives; for input that ends without saying so."""
+        return Outputs(tuple(self._messages(self._folder.finish(stream), key=stream.encode(), trace=None)))
+
+    def _fold(self, record: Record, features: Features) -> Iterator[Message]:
+        yield Message(FEATURES.name, record.key, pack(features), record.headers, record.partition)
+        results = self._folder.fold(record.partition, features)
+        yield from self._messages(results, key=record.key, trace=traceparent_of(record.headers))
+
+    def _messages(self, results: Iterable[Result], *, key: bytes | None, trace: str | None) -> Iterator[Message]:
+        for result in results:
+            match result:
+                case Refused():
+                    _log.info("%r at %s: %s", key, result.origin, result.reason)
+                    yield from (letter_message(letter, key) for letter in refused_letters(result))
+                case CaptionRequest():
+                    request = result.model_copy(update={"traceparent": result.traceparent or trace})
+                    yield Message(CAPTION_REQUESTS.name, request.stream.encode(), pack(request))
+                case _:
+                    yield result_message(result, self._clock, traceparent=trace)
+
+
+def _read(record: Record) -> Source | Message:
+    """The media record that `record` holds, or a dead letter where it holds none."""
+    try:
+        return Source(record.partition, record.offset, unpack_media(record.value or b""))
+    except MessageError as e:
+        _log.info("%r at %s %s/%d: %s", record.key, record.topic, record.partition, record.offset, e)
+        return dead_letter(record, STAGE, e)
+
+
+def _failed(features: Features) -> bool:
+    return isinstance(features, SegmentFeatures | TextFeatures) and features.model_error is not None
+
+
+def refused_letters(refused: Refused) -> Iterator[DeadLetter]:
+    """The cues that the fold did not take, as JSON that can be sent again; a letter for each clock they are timed by.
+
+    The clock stands in the header, so that times which only made sense where they were (live, a transport stream's)
+    are refused again rather than misplaced.
+    """
+    for clock in sorted({cue.clock for cue in refused.cues}):
+        cues = [
+            c.model_dump(include={"start_ms", "end_ms", "text", "language"}) for c in refused.cues if c.clock == clock
+        ]
+        yield DeadLetter(
+            origin=refused.origin,
+            stage=STAGE,
+            error=MessageError.__name__,
+            reason=refused.reason,
+            value=json.dumps(cues, ensure_ascii=False).encode(),
+            headers=(("content-type", b"application/json"), ("framecue-clock", clock.encode())),
+        )
