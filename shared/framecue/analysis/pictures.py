@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 BLACK_MEAN, BLACK_TOP = 24, 40
-"""Limited-range black decodes to about 0 and to 16 where a player leaves it alone; noise and a logo stay below the top."""
+"""Limited-range black decodes to about 0, or to 16 where a player leaves it alone; noise stays below the top."""
 
 FROZEN_MEAN = 0.7
 """Mean difference of point samples, in levels of 255. Re-encoding a still picture leaves less, sensor noise more."""

@@ -52,7 +52,7 @@ class PromptScorer:
     b: Floats
 
     def scores(self, similarities: Array) -> Floats:
-        """(N, K) similarities give (N, owners) probabilities: `scores.margin` and `scores.probability`, for all rules."""
+        """(N, K) similarities give (N, owners) probabilities: `scores.margin`, then `scores.probability`."""
         scaled = self.scale * similarities.astype(np.float64)
         e = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         tiny = np.finfo(np.float64).tiny

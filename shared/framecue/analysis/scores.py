@@ -51,7 +51,7 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def upper_half_mean(values: Floats) -> Floats:
-    """(N, R) over N frames gives (R,) means of the ceil(N / 2) largest: a thing seen half of the time counts in full."""
+    """(N, R) over N frames gives (R,) means of the ceil(N / 2) largest: seen half of the time counts in full."""
     n = values.shape[0]
     keep = (n + 1) // 2
     result: Floats = np.sort(values, axis=0)[n - keep :].mean(axis=0)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from framecue.errors import RulesError
 from framecue.schemas.rules import Calibration
 
 Array: TypeAlias = npt.NDArray[np.float32]
+Doubles: TypeAlias = npt.NDArray[np.float64]
+
+SEEN_FROM = 0.05
+"""`explain` names nothing that has less weight than this."""
+AVERAGING_TEMPERATURE = 2.0
+"""Softness of the average over class vectors: the best of 1 to 4 for finding one picture among 40 by its caption."""
+GROUNDED_FROM = (0.25, 0.45)
+"""Cosine to the nearest class at which a prompt begins to count, and counts in full: gibberish lies below .45 and
+mostly below .35, things and places above .5."""
 
 
 @dataclass(frozen=True)
@@ -72,3 +84,210 @@ def to_wire(vector: Array) -> bytes:
 def from_wire(data: bytes) -> Array:
     """The fp32 vector that `to_wire` wrote, after its rounding to fp16."""
     return np.frombuffer(data, dtype="<f2").astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class ConseSpace:
+    """A classifier composed with a sentence encoder: pictures stand where the names of their classes stand.
+
+    ConSE (Norouzi et al. 2014) over all classes, centred: a frame's vector (E + C numbers) is `conse_vectors`. A frame
+    in which nothing can be seen is zero: it is like no prompt, and `unknown`. Prompt and label vectors come centred
+    from the model (`conse_prompts`), no longer than 1; cue vectors are the sentence encoder's own.
+
+    Labels share out each class's vote by softmax(cosine / `vote_temperature`) together with `unknown`, which stands
+    at `unknown_cosine`.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    classes: Array
+    picture: Pairing
+    text: Pairing
+    unknown_cosine: float
+    vote_temperature: float = 0.05
+    closed_labels: None = None
+    _votes: _Remembered = field(default_factory=lambda: _Remembered(), init=False, repr=False)
+
+    @property
+    def image_dims(self) -> int:
+        return sum(self.classes.shape)
+
+    @property
+    def text_dims(self) -> int:
+        return int(self.classes.shape[1])
+
+    def similarity(self, images: Array, texts: Array) -> Array:
+        return _cosines(images[:, : self.text_dims], texts)
+
+    def text_similarity(self, cues: Array, texts: Array) -> Array:
+        return _cosines(cues, texts)
+
+    def distribution(self, images: Array, labels: Array) -> Array:
+        votes = self._votes.get(labels, self._shares)
+        shares = images[:, self.text_dims :].astype(np.float64)
+        total = shares.sum(axis=1, keepdims=True)
+        rows = shares / np.where(total > 0, total, 1) @ votes
+        rows[:, -1] += total[:, 0] == 0
+        return rows.astype(np.float32)
+
+    def explain(self, image: Array, top: int = 3) -> Sequence[tuple[str, float]]:
+        return _leading(self.names, image[self.text_dims :], top)
+
+    @cached_property
+    def _directions(self) -> Doubles:
+        return conse_directions(self.classes, self.classes)
+
+    def _shares(self, labels: Array) -> Doubles:
+        """(L, E) give (C, L + 1): how each class divides its vote over the labels and `unknown`."""
+        cosines = self._directions @ _unit(labels.astype(np.float64)).T
+        unknown = np.full((len(cosines), 1), self.unknown_cosine)
+        return _softmax(np.hstack([cosines, unknown]) / self.vote_temperature)
+
+
+def conse_directions(texts: Array, classes: Array) -> Doubles:
+    """(M, E) sentence vectors as (M, E) unit directions from the middle of the class vectors (C, E)."""
+    return _unit(texts.astype(np.float64) - classes.astype(np.float64).mean(axis=0))
+
+
+def conse_prompts(texts: Array, classes: Array) -> Array:
+    """(M, E) sentence vectors as (M, E) prompt vectors: directions, shorter where no class is near.
+
+    What is near no class (gibberish, most actions) is nothing the classifier can speak for: its margin goes to 0.
+    """
+    directions = conse_directions(texts, classes)
+    nearest = (directions @ conse_directions(classes, classes).T).max(axis=1, keepdims=True)
+    low, high = GROUNDED_FROM
+    weights: Doubles = np.clip((nearest - low) / (high - low), 0, 1)
+    return (directions * weights).astype(np.float32)
+
+
+def conse_vectors(logits: Array, classes: Array, background: Array) -> Array:
+    """(N, C) logits as (N, E + C) frame vectors.
+
+    First the average of the centred class vectors under the softened probabilities, made blind to the mean direction
+    of the background (B, E) and of unit length; then the probabilities. Without the blindness a frame that looks like
+    everything outranks the one that is meant.
+    """
+    doubles = logits.astype(np.float64)
+    centred = classes.astype(np.float64) - classes.astype(np.float64).mean(axis=0)
+    blind = _unit(background.astype(np.float64).mean(axis=0, keepdims=True))
+    average = _softmax(doubles / AVERAGING_TEMPERATURE) @ centred
+    return np.hstack([_unit(average - average @ blind.T * blind), _softmax(doubles)]).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class DualSpace:
+    """Pictures and texts in one space, by a dual encoder (CLIP, SigLIP and what follows): cosine between unit vectors.
+
+    Scenes: softmax over `picture.scale` * cosine of the labels, and of `unknown`, which takes the mean odds of the
+    background (each as likely a priori as a label); `unknown_offset` is added to its logit: more says `unknown` more
+    often. A frame in which nothing can be seen is zero, and `unknown`.
+    """
+
+    id: str
+    dims: int
+    picture: Pairing
+    text: Pairing
+    unknown_offset: float = 0.0
+    closed_labels: None = None
+
+    @property
+    def image_dims(self) -> int:
+        return self.dims
+
+    @property
+    def text_dims(self) -> int:
+        return self.dims
+
+    def similarity(self, images: Array, texts: Array) -> Array:
+        return _cosines(images, texts)
+
+    def text_similarity(self, cues: Array, texts: Array) -> Array:
+        return _cosines(cues, texts)
+
+    def distribution(self, images: Array, labels: Array) -> Array:
+        labelled = self.picture.scale * _cosines(images, labels).astype(np.float64)
+        others = self.picture.scale * _cosines(images, self.picture.background).astype(np.float64)
+        top = others.max(axis=1, keepdims=True)
+        unknown = top + np.log(np.exp(others - top).mean(axis=1, keepdims=True)) + self.unknown_offset
+        rows = _softmax(np.hstack([labelled, unknown]))
+        rows[~images.any(axis=1)] = [0.0] * len(labels) + [1.0]
+        return rows.astype(np.float32)
+
+    def explain(self, image: Array, top: int = 3) -> Sequence[tuple[str, float]]:
+        return ()
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedSpace:
+    """An image classifier with its own classes: a frame's vector is its probabilities (C,); zero where nothing is seen.
+
+    `unknown` stands against the classes with the weight `unknown_share`: a class is named when it is likelier than
+    that. Text is compared by a sentence encoder of `text_dims`.
+    """
+
+    id: str
+    closed_labels: tuple[str, ...]
+    text_dims: int
+    picture: Pairing
+    text: Pairing
+    unknown_share: float = 0.5
+
+    @property
+    def image_dims(self) -> int:
+        return len(self.closed_labels)
+
+    def similarity(self, images: Array, texts: Array) -> Array:
+        """Raises RulesError: a classifier knows no prompts."""
+        raise RulesError("a classifier compares no pictures with words; use a dual encoder or the preset `default`")
+
+    def text_similarity(self, cues: Array, texts: Array) -> Array:
+        return _cosines(cues, texts)
+
+    def distribution(self, images: Array, labels: Array) -> Array:
+        unknown = np.full((len(images), 1), self.unknown_share)
+        odds = np.hstack([images.astype(np.float64), unknown])
+        rows: Doubles = odds / odds.sum(axis=1, keepdims=True)
+        return rows.astype(np.float32)
+
+    def explain(self, image: Array, top: int = 3) -> Sequence[tuple[str, float]]:
+        return _leading(self.closed_labels, image, top)
+
+
+class _Remembered:
+    """The last few results of a pure function of an array, found again by its bytes."""
+
+    def __init__(self, size: int = 64) -> None:
+        self._found: OrderedDict[tuple[int, bytes], Doubles] = OrderedDict()
+        self._size = size
+
+    def get(self, array: Array, make: Callable[[Array], Doubles]) -> Doubles:
+        key = (len(array), array.tobytes())
+        if key not in self._found:
+            self._found[key] = make(array)
+            if len(self._found) > self._size:
+                self._found.popitem(last=False)
+        self._found.move_to_end(key)
+        return self._found[key]
+
+
+def _cosines(a: Array, b: Array) -> Array:
+    """(N, E) and (M, E) vectors no longer than 1 give (N, M); in fp64, so that batching moves no published decimal."""
+    cosines: Array = np.clip(a.astype(np.float64) @ b.astype(np.float64).T, -1, 1).astype(np.float32)
+    return cosines
+
+
+def _unit(rows: Doubles) -> Doubles:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1)
+
+
+def _softmax(logits: Doubles) -> Doubles:
+    odds: Doubles = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: Doubles = odds / odds.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _leading(names: Sequence[str], weights: Array, top: int) -> list[tuple[str, float]]:
+    best = np.argsort(-weights, kind="stable")[:top]
+    return [(names[i], float(weights[i])) for i in best if weights[i] >= SEEN_FROM]

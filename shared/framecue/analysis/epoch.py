@@ -1,0 +1,633 @@
+"""One run of a stream: its windows, words and rules, and what leaves when something of them changes.
+
+A window, a late cue and a re-fold on the media time axis (2 s windows, settle 10 s):
+
+    media time   0        2        4        6        8        10       12
+    windows      │   w0   │   w1   │   w2   │   w3   │   w4   │ (open)
+    frames        • • • •  • • • •  • • • •  • • • •  • • • •  • •
+    watermark                                                   ▲ wm = 11
+    settled      ▲ min(wm - settle, wm before the last segment): what lies before is final
+    published     r1       r1       r1       r1       r1
+
+    a late cue [3.0, 4.5) comes:
+    joined               ╞══════╡
+    judged again           w1       w2                          r2 of both, one record each
+    folded again          s0 ──►  s1 ──►  s2 ──►  s3 ──►  s4    from the state before w1
+    published             events: only the difference           started, updated, ended or retracted
+
+The order within one record: annotations in window order, at most one a window, then events.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+from framecue.analysis.events import Change, Mark, Published, Run, Sample, Silence, Thresholds
+from framecue.analysis.order import Placement, Timebase
+from framecue.analysis.pictures import grid, is_black, is_cut, is_frozen
+from framecue.analysis.rules import CompiledRules
+from framecue.analysis.settings import MachineSettings
+from framecue.analysis.windows import (
+    Frame,
+    Judged,
+    KnownScores,
+    Window,
+    annotation_of,
+    content_digest,
+    evidence,
+    judge,
+)
+from framecue.analysis.words import Cue, Shelf, TextClock
+from framecue.schemas.annotation import Annotation, LabelScore
+from framecue.schemas.caption import QUOTE_MAX, CaptionRequest
+from framecue.schemas.event import (
+    BLACK,
+    FROZEN,
+    GAP,
+    SHOT_CUT,
+    SIGNAL_LOST,
+    SUBTITLES_LOST,
+    WARNING,
+    Event,
+    Evidence,
+    Reason,
+)
+from framecue.schemas.features import SegmentFeatures
+from framecue.timeline import distance, rfc3339, subtract, to_ms, window_start
+
+Leaving: TypeAlias = Annotation | Event | CaptionRequest
+
+NEIGHBOURS_MS = 1_000
+"""Frames of different segments that lie closer than this follow one another: between them a cut can be seen."""
+
+REMEMBERED = 64
+"""How many warnings and single events are kept to tell a second one from a first."""
+
+FROZEN_WINDOWS = 2
+"""A still picture is no news for one window: slides and title cards stand for a moment."""
+
+
+@dataclass
+class Gap:
+    """Media that is missing. `segments` counts what had been accepted when it appeared."""
+
+    start_ms: int
+    end_ms: int
+    segments: int
+    published: bool = False
+
+
+@dataclass
+class Captioned:
+    """What the last caption request was about."""
+
+    start_ms: int
+    label: str | None
+    words: tuple[str, ...]
+
+
+@dataclass
+class Epoch:
+    """The state of one run. All of it goes into a snapshot; nothing else is needed to go on."""
+
+    number: int
+    session: str | None
+    source: tuple[str, int]
+    """Topic and partition that its segments come from."""
+    timebase: Timebase = field(default_factory=Timebase)
+    clock: TextClock = field(default_factory=TextClock)
+    shelf: Shelf = field(default_factory=Shelf)
+    windows: dict[int, Window] = field(default_factory=dict)
+    """Those that may still change, by start; those before `next_ms` are published."""
+    next_ms: int = 0
+    """The first window that the watermark has not passed."""
+    settled_ms: int = 0
+    rules: str = ""
+    """The version in force."""
+    runs: list[Run] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    signal: Published | None = None
+    """The loss of signal that is open."""
+    held: SegmentFeatures | None = None
+    """A segment that jumped; the next one says what it was."""
+    ending: bool = False
+    """The last segment has come, one before it has not."""
+    segments: int = 0
+    segment_at_ms: int | None = None
+    """Broker time of the last segment."""
+    active_at_ms: int | None = None
+    """Broker time of the last segment or text."""
+    last_frame: Frame | None = None
+    """The last frame of the windows that are final."""
+    cuts: list[int] = field(default_factory=list)
+    captioned: Captioned | None = None
+    warned: list[str] = field(default_factory=list)
+    singles: dict[str, int] = field(default_factory=dict)
+    """How many events of one record left, by rule and start."""
+
+    @property
+    def wm_ms(self) -> int:
+        """The watermark; 0 before the first segment."""
+        return self.timebase.wm_ms or 0
+
+
+class EpochFold:
+    """Moves one epoch on: takes in what a record brings, then says what leaves.
+
+    Caches (what was judged, scores of frames and cues) hold nothing that the state does not determine.
+    """
+
+    def __init__(
+        self, state: Epoch, *, stream: str, model: str, settings: MachineSettings, compiled: Mapping[str, CompiledRules]
+    ) -> None:
+        self.state = state
+        self._stream, self._model, self._settings, self._compiled = stream, model, settings, compiled
+        self._known = KnownScores()
+        self._judged: dict[int, Judged] = {}
+        self._looks: dict[int, tuple[float, float] | None] = {}
+        self._dirty: set[int] = set()
+        self._marked = False
+        self._singles: list[Event] = []
+        self._width = settings.window_ms
+
+    # taking in
+
+    def begin(self, begin_ms: int) -> None:
+        """The first segment begins at `begin_ms`: windows start with the one it lies in."""
+        first = self.state.next_ms = window_start(begin_ms, self._width)
+        still = Thresholds(0.6, 0.4, windows=FROZEN_WINDOWS)
+        self.state.runs = [
+            Run(BLACK, BLACK, Thresholds(0.6, 0.4), settled=False, from_ms=first),
+            Run(FROZEN, FROZEN, still, settled=False, from_ms=first),
+            Run(SUBTITLES_LOST, SUBTITLES_LOST, Silence(1, 1), settled=False, from_ms=first, text_only=True),
+        ]
+
+    def use_rules(self, rules: CompiledRules) -> None:
+        """Windows that end from now on are judged by `rules`; a rule that did not change goes on."""
+        state = self.state
+        state.rules = rules.version
+        wanted = set(rules.identities)
+        for run in state.runs[3:]:
+            if run.until_ms is None and run.identity not in wanted:
+                run.end(state.next_ms)
+                self._marked = True
+        going = {run.identity for run in state.runs if run.until_ms is None}
+        for rule, identity in zip(rules.events, rules.identities, strict=True):
+            if identity not in going:
+                need = max(1, math.ceil(rule.for_ms / self._width))
+                thresholds = Thresholds(rule.enter, rule.exit, windows=need, cooldown_ms=rule.cooldown_ms)
+                settled = rule.when == "settled"
+                text_only = rule.combine == "text"
+                run = Run(rule.name, identity, thresholds, settled=settled, from_ms=state.next_ms, text_only=text_only)
+                state.runs.append(run)
+
+    def accept(self, segment: SegmentFeatures, placement: Placement, *, gap: bool) -> None:
+        """Takes in a segment that has a place: its frames, what it fills or leaves open, the watermark."""
+        state, base = self.state, self.state.timebase
+        if gap:
+            state.gaps.append(Gap(base.wm_ms or 0, placement.begin_ms, state.segments))
+        elif base.wm_ms is not None and placement.begin_ms < base.wm_ms:
+            self._fill(placement.begin_ms, placement.end_ms)
+        self._open_before(placement.begin_ms)
+        for frame in segment.frames:
+            self._take_frame(Frame(
+                at_ms=placement.media_ms(frame.at),
+                cell=(0 if segment.start is not None else to_ms(placement.offset), frame.cell),
+                partition=segment.media_partition,
+                offset=segment.media_offset,
+                index=frame.index,
+                vector=frame.vector,
+                samples=frame.grid,
+            ))  # fmt: skip
+        if segment.damaged is not None:
+            for window in self._windows_of(placement.begin_ms, placement.end_ms):
+                window.damaged = True
+                self._dirty.add(window.start_ms)
+        base.accept(segment, placement)
+        state.segments += 1
+        state.clock.accept(
+            begin_ms=placement.begin_ms,
+            end_ms=placement.end_ms,
+            append_ms=segment.origin.at_ms,
+            captured_at_ms=segment.captured_at_ms,
+        )
+        self._settle(min(state.wm_ms - self._settings.settle_ms, base.wm_before_ms))
+
+    def _settle(self, until_ms: int) -> None:
+        self.state.settled_ms = max(self.state.settled_ms, until_ms, 0)
+
+    def _take_frame(self, frame: Frame) -> None:
+        start = window_start(frame.at_ms, self._width)
+        if start + self._width <= self.state.settled_ms:
+            return
+        window = self.state.windows.setdefault(start, Window(start))
+        if window.add(frame):
+            self._dirty |= {start, start + self._width}
+
+    def _windows_of(self, begin_ms: int, end_ms: int) -> Iterable[Window]:
+        """The windows that a span touches, made where they are missing; final ones left out."""
+        for start in range(window_start(begin_ms, self._width), end_ms, self._width):
+            if start + self._width > self.state.settled_ms:
+                yield self.state.windows.setdefault(start, Window(start))
+
+    def _open_before(self, begin_ms: int) -> None:
+        """A segment from before the first window opens its windows, unless they would be final."""
+        state = self.state
+        first = min(state.windows, default=state.next_ms)
+        opened = [w for w in self._windows_of(begin_ms, first) if w.start_ms < state.next_ms and w.rules is None]
+        for window in opened:
+            window.rules = state.rules
+            self._dirty.add(window.start_ms)
+        if opened:
+            for run in state.runs:
+                run.invalidate(0)
+                if run.from_ms == first:
+                    run.from_ms = opened[0].start_ms
+
+    def _fill(self, begin_ms: int, end_ms: int) -> None:
+        """A late segment fills what it covers of the gaps."""
+        filled: list[Gap] = []
+        for gap in self.state.gaps:
+            rest = subtract((gap.start_ms, gap.end_ms), [(begin_ms, end_ms)])
+            filled += [Gap(start, end, gap.segments, gap.published) for start, end in rest]
+        self.state.gaps = filled
+        self._dirty |= {w.start_ms for w in self._windows_of(begin_ms, end_ms)}
+
+    def add_words(self, cues: Iterable[Cue]) -> int:
+        """Files cues by time; how many of them lie, all or in part, in windows that are final."""
+        state, reach = self.state, self._reach_ms
+        late = 0
+        kept = []
+        final_ms = window_start(state.settled_ms, self._width)
+        for cue in cues:
+            late += cue.start_ms < final_ms
+            if cue.end_ms >= final_ms - reach:
+                kept.append(cue)
+            elif cue.losable:
+                state.shelf.hear(cue.end_ms)
+        now = state.shelf.put(kept, self._horizon_ms)
+        if now or late:
+            since = min((c.start_ms for c in now), default=final_ms) - reach
+            self._dirty |= {s for s in state.windows if s < state.next_ms and s + self._width > since}
+        return late
+
+    @property
+    def _reach_ms(self) -> int:
+        """How far the rules of any window that may still change look beyond it for words."""
+        versions = {self.state.rules, *(w.rules for w in self.state.windows.values() if w.rules is not None)}
+        events = [rule for v in versions for rule in self._compiled[v].events]
+        return max((r.tolerance_ms for r in events if r.combine in ("both", "weighted")), default=0)
+
+    @property
+    def _horizon_ms(self) -> int:
+        """Cues that begin before this are joined, later ones wait for the watermark."""
+        return self.state.next_ms + self._reach_ms + 1
+
+    def mark(self, reason: Reason) -> None:
+        """Events of every rule that looks at pictures are over at the watermark."""
+        for run in self.state.runs:
+            if not run.text_only and run.until_ms is None:
+                run.marks.append(Mark(self.state.wm_ms, reason))
+        self._marked = True
+
+    # single events
+
+    def single(self, rule: str, start_ms: int, end_ms: int, message: str, frames: tuple[Frame, ...] = ()) -> None:
+        """An event of one record; a second one at the same start gets a number."""
+        key = f"{rule}/{start_ms}"
+        n = self.state.singles.get(key, 0) + 1
+        self.state.singles.pop(key, None)
+        self.state.singles[key] = n
+        while len(self.state.singles) > REMEMBERED:
+            del self.state.singles[next(iter(self.state.singles))]
+        self._singles.append(
+            Event(
+                id=f"{self._id}/{key}" + (f".{n}" if n > 1 else ""),
+                sequence=1,
+                phase="ended",
+                stream=self._stream,
+                epoch=self.state.number,
+                rule=rule,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                message=message,
+                evidence=Evidence(frames=tuple(f.ref for f in frames)),
+                wall_at=self._wall(start_ms),
+                model=self._model,
+                space=self._space,
+            )
+        )
+
+    def warn(self, message: str, *, once: bool = True) -> None:
+        """A warning event; what could not be read is named once."""
+        if once:
+            if message in self.state.warned:
+                return
+            self.state.warned = [*self.state.warned, message][-REMEMBERED:]
+        self.single(WARNING, self.state.wm_ms, self.state.wm_ms, message)
+
+    def add_event(self, rule: str, event: Published) -> None:
+        """An event that the machine decided on leaves with this record."""
+        self._singles.append(self._record(rule, Change(event, Evidence())))
+
+    @property
+    def _id(self) -> str:
+        return f"{self._stream}/{self.state.number}"
+
+    @property
+    def _space(self) -> str:
+        return self._compiled[self.state.rules].space.id
+
+    def _wall(self, at_ms: int) -> str | None:
+        wall = self.state.clock.wall_ms
+        return None if wall is None else rfc3339(at_ms + wall)
+
+    def _record(self, rule: str, change: Change) -> Event:
+        """A change of an event as it is published."""
+        event = change.event
+        return Event(
+            id=f"{self._id}/{rule}/{event.first_start_ms}",
+            sequence=event.sequence,
+            phase=event.phase,
+            stream=self._stream,
+            epoch=self.state.number,
+            rule=rule,
+            start_ms=event.start_ms,
+            end_ms=event.end_ms,
+            reason=event.reason,
+            peak=event.peak,
+            evidence=change.evidence,
+            wall_at=self._wall(event.start_ms),
+            model=self._model,
+            space=self._space,
+        )
+
+    # giving out
+
+    def results(self) -> list[Leaving]:
+        """Everything that leaves because of what was taken in since the last call."""
+        return self._leave(None)
+
+    def close(self, reason: Reason) -> list[Leaving]:
+        """The run is over: its windows are final, its events end, and its last window says so."""
+        state = self.state
+        if state.signal is not None:
+            ended = state.signal
+            ended.sequence, ended.phase, ended.end_ms, ended.reason = ended.sequence + 1, "ended", state.wm_ms, reason
+            self.add_event(SIGNAL_LOST, ended)
+            state.signal = None
+        self._settle(state.wm_ms)
+        for run in state.runs:
+            run.marks.append(Mark(state.wm_ms, reason))
+        self._marked = True
+        return self._leave(reason)
+
+    def _leave(self, closing: Reason | None) -> list[Leaving]:
+        state = self.state
+        self._pass_windows(closing)
+        for cue in state.shelf.advance(self._horizon_ms):
+            self._dirty |= {s for s in state.windows if s < state.next_ms and self._near(cue, s)}
+        passed = sorted(s for s in state.windows if s < state.next_ms)
+        final = sum(self._end(s) <= state.settled_ms for s in passed)
+        self._judge(passed, final)
+        annotations = self._annotations(passed, closing)
+        self._see_cuts(passed)
+        events = self._events(passed, final, closing)
+        self._publish_gaps(closing)
+        events += self._singles
+        requests = self._caption_requests(annotations, events)
+        self._singles, self._dirty, self._marked = [], {s for s in self._dirty if s >= state.next_ms}, False
+        self._forget(passed[:final])
+        return [*annotations, *events, *requests]
+
+    def _near(self, cue: Cue, start: int) -> bool:
+        return distance(cue.start_ms, cue.end_ms, start, start + self._width) <= self._reach_ms
+
+    def _end(self, start: int) -> int:
+        """Where a window ends: with its width, or with the media in the last window of a run that is over."""
+        return min(start + self._width, self.state.wm_ms)
+
+    def _pass_windows(self, closing: Reason | None) -> None:
+        """Windows that the watermark has passed take the rules in force and are judged for the first time."""
+        state = self.state
+        while state.next_ms + self._width <= state.wm_ms or (closing is not None and state.next_ms < state.wm_ms):
+            window = state.windows.setdefault(state.next_ms, Window(state.next_ms))
+            window.rules = state.rules
+            self._dirty.add(state.next_ms)
+            state.next_ms += self._width
+
+    def _judge(self, passed: list[int], final: int) -> None:
+        """Judges again what is dirty, and what finality makes different: a `both` without words, a silence."""
+        state = self.state
+        for i, start in enumerate(passed):
+            window = state.windows[start]
+            known = self._judged.get(start)
+            if i < final and (known is None or self._undecided(window, known)):
+                self._dirty.add(start)
+            if known is None or start in self._dirty:
+                self._judged[start] = judge(
+                    window,
+                    end_ms=self._end(start),
+                    final=i < final,
+                    rules=self._rules_of(window),
+                    shelf=state.shelf,
+                    settings=self._settings,
+                    known=self._known,
+                )
+                self._looks.pop(start, None)
+
+    def _undecided(self, window: Window, judged: Judged) -> bool:
+        if judged.state == "pending":
+            return True
+        rules = self._rules_of(window)
+        return any(r.combine == "both" and v.text is None for r, v in zip(rules.events, judged.verdicts, strict=True))
+
+    def _rules_of(self, window: Window) -> CompiledRules:
+        return self._compiled[self.state.rules if window.rules is None else window.rules]
+
+    def _annotations(self, passed: list[int], closing: Reason | None) -> list[Annotation]:
+        state = self.state
+        out: list[Annotation] = []
+        for start in passed:
+            last = closing is not None and start == passed[-1]
+            if start not in self._dirty and not last:
+                continue
+            window, end = state.windows[start], self._end(start)
+            wall = state.clock.wall_ms
+            if window.wall_ms is None and wall is not None:
+                window.wall_ms = start + wall
+            annotation = annotation_of(
+                window,
+                self._judged[start],
+                rules=self._rules_of(window),
+                degraded=self._degraded(window, end),
+                stream=self._stream,
+                epoch=state.number,
+                end_ms=end,
+                settled_until_ms=min(state.settled_ms, end),
+                model=self._model,
+                window_ms=self._width,
+                wall_at=None if window.wall_ms is None else rfc3339(window.wall_ms),
+            )
+            digest = content_digest(annotation)
+            if digest != window.content or last:
+                window.content, window.revision = digest, annotation.revision
+                out.append(annotation)
+        return out
+
+    def _degraded(self, window: Window, end_ms: int) -> str | None:
+        if any(g.start_ms < end_ms and window.start_ms < g.end_ms for g in self.state.gaps):
+            return "gap"
+        if window.damaged:
+            return "damaged"
+        return "model" if self._judged[window.start_ms].model_failed else None
+
+    # events
+
+    def _events(self, passed: list[int], final: int, closing: Reason | None) -> list[Event]:
+        """What changes in any run; nothing is folded where nothing changed."""
+        state = self.state
+        dirty = [i for i, start in enumerate(passed) if start in self._dirty]
+        if not (dirty or final or self._marked):
+            return []
+        next_ms = None if closing is not None else state.next_ms
+        out: list[Event] = []
+        for run in state.runs:
+            if dirty:
+                run.invalidate(dirty[0])
+            samples = [self._sample(run, start, i < final) for i, start in enumerate(passed)]
+            out += [self._record(run.name, change) for change in run.fold(samples, final=final, next_ms=next_ms)]
+        done_ms = passed[final] if final < len(passed) else state.next_ms
+        state.runs = [r for r in state.runs if r.until_ms is None or done_ms < r.until_ms]
+        return out
+
+    def _sample(self, run: Run, start: int, final: bool) -> Sample:
+        """A window as `run` sees it."""
+        if run.name == BLACK or run.name == FROZEN:
+            looks = self._look(start)
+            score = None if looks is None else looks[0 if run.name == BLACK else 1]
+            return Sample(start, score, partial(self._frames_evidence, start))
+        judged = self._judged[start]
+        if run.name == SUBTITLES_LOST:
+            return self._silence(start, judged)
+        window = self.state.windows[start]
+        rules = self._rules_of(window)
+        if run.identity not in rules.identities:
+            return Sample(start, None)
+        i = rules.identities.index(run.identity)
+        verdict = judged.verdicts[i]
+        undecided = rules.events[i].combine == "both" and verdict.text is None and not final
+        return Sample(start, None if undecided else verdict.score, partial(evidence, window, judged, i))
+
+    def _frames_evidence(self, start: int) -> Evidence:
+        return Evidence(frames=tuple(f.ref for f in self.state.windows[start].frames))
+
+    def _silence(self, start: int, judged: Judged) -> Sample:
+        shelf, end = self.state.shelf, self._end(start)
+        if judged.state == "lost":
+            return Sample(start, 1.0, since_ms=shelf.last_losable_end(end))
+        begins = [c.start_ms for c in shelf.joined if start <= c.start_ms < end]
+        return Sample(start, 0.0, since_ms=min(begins, default=start))
+
+    def _look(self, start: int) -> tuple[float, float] | None:
+        """The shares of a window's frames that are black and that are frozen; None without frames."""
+        if start not in self._looks:
+            black = frozen = 0
+            frames = self.state.windows[start].frames
+            for before, frame in self._pairs(start):
+                samples = grid(frame.samples)
+                dark = is_black(samples)
+                black += dark
+                frozen += before is not None and not dark and is_frozen(grid(before.samples), samples)
+            self._looks[start] = (black / len(frames), frozen / len(frames)) if frames else None
+        return self._looks[start]
+
+    def _pairs(self, start: int) -> Iterable[tuple[Frame | None, Frame]]:
+        """Each frame of a window with its neighbour before, None where media lies between that was not seen."""
+        earlier = [w for w in self.state.windows.values() if w.start_ms < start and w.frames]
+        before = max(earlier, key=lambda w: w.start_ms).frames[-1] if earlier else self.state.last_frame
+        for frame in self.state.windows[start].frames:
+            close = before is not None and (
+                frame.at_ms - before.at_ms <= NEIGHBOURS_MS
+                or (frame.partition, frame.offset) == (before.partition, before.offset)
+            )
+            yield (before if close else None), frame
+            before = frame
+
+    def _see_cuts(self, passed: list[int]) -> None:
+        """Each pair of neighbours is looked at as soon as both are there, so it does not matter which came first."""
+        state = self.state
+        for start in passed:
+            if start not in self._dirty:
+                continue
+            for before, frame in self._pairs(start):
+                if before is None or frame.at_ms in state.cuts:
+                    continue
+                if is_cut(grid(before.samples), grid(frame.samples)):
+                    state.cuts.append(frame.at_ms)
+                    self.single(SHOT_CUT, frame.at_ms, frame.at_ms, "another shot begins", (before, frame))
+
+    def _publish_gaps(self, closing: Reason | None) -> None:
+        """A gap is told once nothing can fill it any more and the stream has gone on."""
+        state = self.state
+        for gap in state.gaps:
+            over = state.wm_ms >= gap.end_ms + self._settings.reorder_ms and state.segments > gap.segments + 1
+            if not gap.published and (over or closing is not None):
+                gap.published = True
+                self.single(GAP, gap.start_ms, gap.end_ms, f"{gap.end_ms - gap.start_ms} ms of media never came")
+
+    # captions
+
+    def _caption_requests(self, annotations: list[Annotation], events: list[Event]) -> list[CaptionRequest]:
+        """A sentence is asked for when scene or words changed, or something began, at most every so often.
+
+        A window whose words may still come waits for them.
+        """
+        started = {e.start_ms for e in events if e.phase == "started"}
+        out = []
+        for annotation in annotations:
+            last = self.state.captioned
+            label = None if annotation.scene is None else annotation.scene.label
+            words = tuple(c.text for c in annotation.text.cues)
+            if annotation.text.state == "pending" or not annotation.frames:
+                continue
+            if last is not None:
+                news = label != last.label or words != last.words or annotation.start_ms in started
+                if annotation.start_ms - last.start_ms < self._settings.caption_every_ms or not news:
+                    continue
+            self.state.captioned = Captioned(annotation.start_ms, label, words)
+            out.append(self._caption_request(annotation))
+        return out
+
+    def _caption_request(self, annotation: Annotation) -> CaptionRequest:
+        scene = annotation.scene
+        return CaptionRequest(
+            id=annotation.id,
+            stream=self._stream,
+            epoch=self.state.number,
+            start_ms=annotation.start_ms,
+            end_ms=annotation.end_ms,
+            scene=None if scene is None else LabelScore(label=scene.label, score=scene.score),
+            cues=tuple(c.model_copy(update={"text": c.text[:QUOTE_MAX]}) for c in annotation.text.cues),
+            frames=annotation.frames,
+        )
+
+    def _forget(self, final: list[int]) -> None:
+        """Lets go of what can no longer change."""
+        state = self.state
+        if not final:
+            return
+        for start in final:
+            window = state.windows.pop(start)
+            state.last_frame = window.frames[-1] if window.frames else state.last_frame
+            self._judged.pop(start, None)
+            self._looks.pop(start, None)
+        settled = window_start(state.settled_ms, self._width)
+        state.shelf.forget(settled - self._reach_ms)
+        state.gaps = [g for g in state.gaps if not g.published or g.end_ms > settled]
+        state.cuts = [at for at in state.cuts if at >= settled]
+        self._known.keep((f for w in state.windows.values() for f in w.frames), state.shelf.joined)

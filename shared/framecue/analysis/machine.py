@@ -1,0 +1,371 @@
+"""The stream machine: features records in, results out. One small object per stream; the fold of the whole system.
+
+    push(record) ──► which run does it belong to? ──► epoch takes it in ──► what changed leaves
+                     sessions, repeats, jumps,          windows, words,
+                     words that wait, silence           rules, events
+
+It does no I/O, knows no clock and no model: everything it decides on is in the records. `snapshot` and `restore` give
+its state as bytes, and a restored machine goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from framecue.analysis.epoch import Epoch, EpochFold, Leaving
+from framecue.analysis.events import Published
+from framecue.analysis.order import JUMPS_BACK, REMEMBERED, Place, Placement, follows
+from framecue.analysis.rules import CompiledRules, compile_rules, no_rules, version_of
+from framecue.analysis.settings import MachineSettings
+from framecue.analysis.snapshot import Snapshot, StreamState, pack_state, unpack_state
+from framecue.analysis.spaces import Space
+from framecue.analysis.words import PENDING_MAX, PENDING_MAX_BYTES, Cue, WaitingText
+from framecue.schemas.event import SIGNAL_LOST, Reason
+from framecue.schemas.features import (
+    CueFeatures,
+    Features,
+    RulesFeatures,
+    SegmentFeatures,
+    TextFeatures,
+    TickFeatures,
+)
+from framecue.schemas.media import Origin
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A text record that could not be kept: more waits for its picture than a stream may hold."""
+
+    origin: Origin
+    reason: str
+    cues: tuple[CueFeatures, ...]
+
+
+Result: TypeAlias = Leaving | Refused
+
+
+class StreamMachine:
+    """Folds one stream. Not thread-safe: one owner feeds it, in the order of the log.
+
+    `counts` tells what was dropped and why: repeats, too_far_back, retired, late_cues, unplaced_cues, ticks.
+    """
+
+    def __init__(self, stream: str, *, space: Space, model: str, settings: MachineSettings | None = None) -> None:
+        self._stream, self._space, self._model = stream, space, model
+        self._settings = settings or MachineSettings()
+        self._compiled: dict[str, CompiledRules] = {"": no_rules(space)}
+        self._records: dict[str, RulesFeatures] = {}
+        self._state = StreamState()
+        self._fold: EpochFold | None = None
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often something was dropped, by reason."""
+        return self._state.counts
+
+    @property
+    def rules_in_use(self) -> Mapping[str, RulesFeatures]:
+        """The rules records that the state refers to, by version: `restore` wants them back."""
+        used = {self._state.rules}
+        if self._state.epoch is not None:
+            used |= {w.rules for w in self._state.epoch.windows.values() if w.rules is not None}
+        return {version: record for version, record in self._records.items() if version in used}
+
+    def push(self, record: Features) -> list[Result]:
+        """What leaves because of `record`, in the order of publication."""
+        match record:
+            case SegmentFeatures():
+                return self._segment(record)
+            case TextFeatures():
+                return self._text(record)
+            case TickFeatures():
+                return self._tick(record)
+            case RulesFeatures():
+                return self._rules(record)
+
+    def finish(self) -> list[Result]:
+        """Closes the open run: nothing more will come. A segment that is still held was a stray."""
+        return self._close("end") if self._fold is not None else []
+
+    def snapshot(self) -> Snapshot:
+        """The state as bytes; text that waits for its picture under keys of its own."""
+        return pack_state(self._state)
+
+    @classmethod
+    def restore(
+        cls,
+        stream: str,
+        snapshot: Snapshot,
+        *,
+        space: Space,
+        model: str,
+        settings: MachineSettings | None = None,
+        rules: Mapping[str, RulesFeatures],
+    ) -> StreamMachine:
+        """The machine that `snapshot` was taken of. `rules` are its `rules_in_use`, by version."""
+        machine = cls(stream, space=space, model=model, settings=settings)
+        machine._state = unpack_state(snapshot)
+        for version in rules:
+            machine._know(version, rules[version])
+        if machine._state.epoch is not None:
+            machine._fold = machine._fold_of(machine._state.epoch)
+        return machine
+
+    # segments
+
+    def _segment(self, segment: SegmentFeatures) -> list[Result]:
+        state = self._state
+        self._hear(segment.origin)
+        if segment.session is not None and segment.session in state.retired:
+            return self._of_a_retired_session(segment)
+        out: list[Result] = []
+        if self._fold is not None and self._fold.state.session != segment.session:
+            out += self._close("epoch")
+        if self._fold is None:
+            return out + self._open(segment)
+        return out + self._continue(self._fold, segment)
+
+    def _of_a_retired_session(self, segment: SegmentFeatures) -> list[Result]:
+        self._count("retired")
+        if self._fold is None:
+            return []
+        self._fold.warn(
+            f"a segment of the session {segment.session!r} came after that session was over; it is left out"
+        )
+        return list(self._fold.results())
+
+    def _continue(self, fold: EpochFold, segment: SegmentFeatures) -> list[Result]:
+        """A segment of the open run: placed, dropped, held, or the proof that the held one began another run."""
+        epoch = fold.state
+        held = epoch.held
+        if held is not None and self._same(held, segment):
+            self._count("repeats")
+            return []
+        placement = epoch.timebase.place(segment, self._settings)
+        match placement.place:
+            case Place.REPEAT:
+                self._count("repeats")
+                return []
+            case Place.FIRST | Place.LATE | Place.CONTINUES | Place.GAP:
+                if held is not None:
+                    self._stray(fold)
+                return self._accept(fold, segment, placement)
+            case Place.TOO_FAR_BACK if held is None:
+                self._count("too_far_back")
+                epoch.timebase.back += segment.requeued_from is None
+                if epoch.timebase.back < JUMPS_BACK:
+                    return []
+                epoch.timebase.back = 0
+        if segment.requeued_from is not None:
+            return []
+        if held is None:
+            epoch.held = segment
+            return []
+        if follows(held, segment, self._settings):
+            epoch.held = None
+            out = self._close("epoch")
+            return out + self._open(held) + self._segment(segment)
+        self._stray(fold)
+        epoch.held = segment
+        return list(fold.results())
+
+    @staticmethod
+    def _same(held: SegmentFeatures, segment: SegmentFeatures) -> bool:
+        return segment.seq == held.seq if segment.seq is not None else segment.digest == held.digest
+
+    @staticmethod
+    def _stray(fold: EpochFold) -> None:
+        fold.state.held = None
+        fold.warn("one segment lay far from the rest of the stream; it is left out", once=False)
+
+    def _open(self, segment: SegmentFeatures) -> list[Result]:
+        """A new run begins with `segment`; text that waited for it is bound."""
+        state = self._state
+        state.last_epoch = max(segment.origin.at_ms or 0, state.last_epoch + 1)
+        epoch = Epoch(state.last_epoch, segment.session, (segment.origin.topic, segment.origin.partition))
+        epoch.rules = state.rules
+        fold = self._fold = self._fold_of(epoch)
+        state.epoch = epoch
+        placement = epoch.timebase.place(segment, self._settings)
+        fold.begin(placement.begin_ms)
+        fold.use_rules(self._compiled[state.rules])
+        return self._accept(fold, segment, placement)
+
+    def _fold_of(self, epoch: Epoch) -> EpochFold:
+        return EpochFold(
+            epoch, stream=self._stream, model=self._model, settings=self._settings, compiled=self._compiled
+        )
+
+    def _accept(self, fold: EpochFold, segment: SegmentFeatures, placement: Placement) -> list[Result]:
+        epoch = fold.state
+        if epoch.signal is not None:
+            self._signal_back(fold, placement.begin_ms)
+        words = self._placed(fold, segment.cues, segment.origin, self._settings.lag_ms, placement)
+        late = fold.add_words(words)
+        fold.accept(segment, placement, gap=placement.place is Place.GAP)
+        self._count("late_cues", late)
+        epoch.source = (segment.origin.topic, segment.origin.partition)
+        epoch.segment_at_ms = epoch.active_at_ms = segment.origin.at_ms
+        for message in segment.warnings:
+            fold.warn(message)
+        if segment.damaged is not None:
+            fold.warn(f"a segment is damaged: {segment.damaged}")
+        self._bind_waiting(fold)
+        epoch.ending = epoch.ending or segment.end
+        if epoch.ending and not epoch.gaps:
+            return self._close("end")
+        return list(fold.results())
+
+    def _close(self, reason: Reason) -> list[Result]:
+        """The open run is over; its session never opens again."""
+        fold = self._fold
+        if fold is None:
+            return []
+        if fold.state.held is not None:
+            self._stray(fold)
+        out = fold.close(reason)
+        if fold.state.session is not None:
+            self._state.retired = [*self._state.retired, fold.state.session][-REMEMBERED:]
+        self._fold, self._state.epoch = None, None
+        return list(out)
+
+    # words
+
+    def _text(self, text: TextFeatures) -> list[Result]:
+        state = self._state
+        self._hear(text.origin)
+        if text.session is not None and text.session in state.retired:
+            self._count("late_cues", len(text.cues))
+            return []
+        lag_ms = self._settings.lag_ms if text.lag_ms is None else text.lag_ms
+        waiting = WaitingText(text.session, text.origin, lag_ms, list(text.cues), list(text.warnings))
+        if (why := self._too_much(waiting)) is not None:
+            return [Refused(text.origin, why, text.cues)]
+        if self._fold is None or text.session not in (None, self._fold.state.session):
+            state.waiting.append(waiting)
+            return []
+        self._fold.state.active_at_ms = text.origin.at_ms
+        self._bind(self._fold, waiting)
+        return list(self._fold.results())
+
+    def _too_much(self, text: WaitingText) -> str | None:
+        """Why `text` cannot be kept, None where it can."""
+        cues, size = self._fold.state.shelf.load if self._fold is not None else (0, 0)
+        for kept in (*self._state.waiting, text):
+            cues += len(kept.cues)
+            size += sum(len(c.text) * 2 + len(c.vector) for c in kept.cues)
+        if cues > PENDING_MAX or size > PENDING_MAX_BYTES:
+            return (
+                f"{cues} cues ({size} bytes) would wait for their pictures; a stream holds at most {PENDING_MAX} cues "
+                f"or {PENDING_MAX_BYTES} bytes: send text closer to its pictures"
+            )
+        return None
+
+    def _bind_waiting(self, fold: EpochFold) -> None:
+        """Text that waited for this run, or for any, belongs to it now."""
+        state = self._state
+        mine = [t for t in state.waiting if t.session in (None, fold.state.session)]
+        if mine:
+            state.waiting = [t for t in state.waiting if t not in mine]
+        for text in mine:
+            self._bind(fold, text)
+
+    def _bind(self, fold: EpochFold, text: WaitingText) -> None:
+        base = fold.state.timebase
+        here = Placement(Place.CONTINUES, base.offset, fold.state.wm_ms, fold.state.wm_ms)
+        cues = self._placed(fold, text.cues, text.origin, text.lag_ms, here)
+        self._count("late_cues", fold.add_words(cues))
+        for message in text.warnings:
+            fold.warn(message)
+
+    def _placed(
+        self, fold: EpochFold, cues: Sequence[CueFeatures], origin: Origin, lag_ms: int, placement: Placement
+    ) -> list[Cue]:
+        """Cues in media time, their lag taken off; what no clock maps is counted and named once."""
+        out = []
+        near = fold.state.timebase.end - placement.offset
+        for cue in cues:
+            span = fold.state.clock.resolve(cue, origin=origin, own=placement.offset, own_near=near)
+            if span is None:
+                self._count("unplaced_cues")
+                fold.warn("text at wall time cannot be placed: no segment says when it was captured or came")
+                continue
+            start, end = (at - lag_ms for at in span)
+            out.append(Cue(start, end, cue.text, cue.language or "", cue.source, lag_ms, cue.vector))
+        return out
+
+    # rules
+
+    def _rules(self, record: RulesFeatures) -> list[Result]:
+        version = version_of(record)
+        self._know(version, record)
+        self._state.rules = version
+        if self._fold is None:
+            return []
+        self._fold.use_rules(self._compiled[version])
+        return list(self._fold.results())
+
+    def _know(self, version: str, record: RulesFeatures) -> None:
+        used = {self._state.rules, *self.rules_in_use, ""}
+        for gone in [v for v in self._compiled if v not in used]:
+            del self._compiled[gone]
+            self._records.pop(gone, None)
+        self._records[version] = record
+        self._compiled[version] = compile_rules(record, stream=self._stream, space=self._space, version=version)
+
+    # silence
+
+    def _hear(self, origin: Origin) -> None:
+        self._state.sources.setdefault(f"{origin.topic}/{origin.partition}", None)
+
+    def _tick(self, tick: TickFeatures) -> list[Result]:
+        """What silence means: unknown while the source lags behind, a lost signal soon, the end of the run at last."""
+        source = f"{tick.topic}/{tick.partition}"
+        if source not in self._state.sources:
+            return []
+        self._state.sources[source] = tick.at_ms if tick.caught_up else None
+        fold = self._fold
+        if fold is None:
+            return []
+        out: list[Result] = []
+        if self._idle_since(fold.state, self._settings.idle_ms):
+            held, fold.state.held = fold.state.held, None
+            out += self._close("end" if fold.state.ending else "idle")
+            return out + (self._open(held) if held is not None else [])
+        if fold.state.ending and self._idle_since(fold.state, self._settings.reorder_ms):
+            return self._close("end")
+        if (tick.topic, tick.partition) == fold.state.source and tick.caught_up:
+            out += self._signal(fold, tick.at_ms)
+        return out
+
+    def _idle_since(self, epoch: Epoch, silence_ms: int) -> bool:
+        """Whether every source of the stream is caught up and nothing came for `silence_ms`."""
+        if epoch.active_at_ms is None:
+            return False
+        due = epoch.active_at_ms + silence_ms
+        return all(at is not None and at >= due for at in self._state.sources.values())
+
+    def _signal(self, fold: EpochFold, at_ms: int) -> list[Result]:
+        epoch = fold.state
+        if epoch.signal is not None or epoch.segment_at_ms is None or epoch.ending:
+            return []
+        if at_ms < epoch.segment_at_ms + self._settings.signal_lost_ms:
+            return []
+        lost = epoch.signal = Published(epoch.wm_ms, 1, "started", epoch.wm_ms, None, None, 1.0)
+        fold.mark("signal_lost")
+        fold.add_event(SIGNAL_LOST, lost)
+        return list(fold.results())
+
+    @staticmethod
+    def _signal_back(fold: EpochFold, begin_ms: int) -> None:
+        back, fold.state.signal = fold.state.signal, None
+        if back is not None:
+            back.sequence, back.phase, back.reason = back.sequence + 1, "ended", "back"
+            back.end_ms = max(begin_ms, back.start_ms)
+            fold.add_event(SIGNAL_LOST, back)
+
+    def _count(self, what: str, n: int = 1) -> None:
+        if n:
+            self._state.counts[what] = self._state.counts.get(what, 0) + n
