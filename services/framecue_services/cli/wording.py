@@ -42,11 +42,13 @@ _DEGRADED = {
     "damaged": "part of the media is damaged",
     "model": "the model failed here",
 }
+_JOINERS = "\u200c\u200d"
+"""Format characters that scripts and emoji are spelled with; they move nothing."""
 
 
 def clean(text: str) -> str:
     """`text` on one line, without what could fool a terminal or a reader: control, bidi and format characters."""
-    kept = (" " if c.isspace() else c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
+    kept = (c for c in text if c.isspace() or c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf", "Cs"))
     return " ".join("".join(kept).split())
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
-from framecue.analysis.events import Change, Mark, Published, Run, Sample, Silence, Thresholds
+from framecue.analysis.events import Change, Mark, Published, Run, Sample, Thresholds
 from framecue.analysis.order import Placement, Timebase
 from framecue.analysis.pictures import grid, is_black, is_cut, is_frozen
 from framecue.analysis.rules import CompiledRules
@@ -163,7 +163,14 @@ class EpochFold:
         self.state.runs = [
             Run(BLACK, BLACK, Thresholds(0.6, 0.4), settled=False, from_ms=first),
             Run(FROZEN, FROZEN, still, settled=False, from_ms=first),
-            Run(SUBTITLES_LOST, SUBTITLES_LOST, Silence(1, 1), settled=False, from_ms=first, text_only=True),
+            Run(
+                SUBTITLES_LOST,
+                SUBTITLES_LOST,
+                Thresholds(1.0, 1.0, spans="words"),
+                settled=False,
+                from_ms=first,
+                text_only=True,
+            ),
         ]
 
     def use_rules(self, rules: CompiledRules) -> None:

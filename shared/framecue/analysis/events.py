@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -64,12 +64,16 @@ class Thresholds:
     exit: float
     windows: int = 1
     cooldown_ms: int = 0
+    spans: Literal["windows", "words"] = "windows"
+    """Where events begin and end: with windows, or where the words did (never before an earlier end)."""
 
     def step(self, state: State, sample: Sample) -> tuple[State, Span | None]:
         """The state after one more window, and the span that it closed."""
         score = sample.score
         if score is None:
             return state, None
+        if self.spans == "words":
+            return self._step_words(state, sample)
         if state.open_ms is not None:
             if score < self.exit:
                 return self.close(state, sample.start_ms, "score")
@@ -84,6 +88,15 @@ class Thresholds:
             state = state._replace(open_ms=start)
         return state, None
 
+    def _step_words(self, state: State, sample: Sample) -> tuple[State, Span | None]:
+        since = sample.start_ms if sample.since_ms is None else sample.since_ms
+        if not sample.score:
+            return (state, None) if state.open_ms is None else self.close(state, since, "back")
+        if state.open_ms is None:
+            start = since if state.free_from_ms is None else max(since, state.free_from_ms)
+            state = state._replace(open_ms=start, peak=1.0)
+        return state, None
+
     @staticmethod
     def _risen(state: State, sample: Sample, score: float) -> State:
         return state._replace(peak=score, evidence=sample.evidence())
@@ -94,20 +107,6 @@ class Thresholds:
             return State(free_from_ms=state.free_from_ms), None
         span = Span(state.open_ms, max(at_ms, state.open_ms), reason, state.peak, state.evidence or Evidence())
         return State(free_from_ms=at_ms + self.cooldown_ms), span
-
-
-@dataclass(frozen=True)
-class Silence(Thresholds):
-    """Begins and ends where the words did, not with the window in which that shows; never before an earlier end."""
-
-    def step(self, state: State, sample: Sample) -> tuple[State, Span | None]:
-        since = sample.start_ms if sample.since_ms is None else sample.since_ms
-        if not sample.score:
-            return (state, None) if state.open_ms is None else self.close(state, since, "back")
-        if state.open_ms is None:
-            start = since if state.free_from_ms is None else max(since, state.free_from_ms)
-            state = state._replace(open_ms=start, peak=1.0)
-        return state, None
 
 
 def open_span(state: State) -> Span | None:

@@ -98,7 +98,8 @@ def _utf16_without_mark(data: bytes) -> str | None:
     """UTF-16 shows by zero bytes at one parity: each line end, digit and space has one, in any language."""
     head = data[:4096]
     even, odd = head[0::2].count(0), head[1::2].count(0)
-    if max(even, odd) * 50 < len(head) or min(even, odd) * 10 > max(even, odd):
+    most, least = max(even, odd), min(even, odd)
+    if len(data) % 2 or most < 2 or most * 20 < len(head) or least * 10 > most:
         return None
     return "utf-16-le" if odd > even else "utf-16-be"
 

@@ -36,13 +36,22 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
 
 
-def _fraction(value: Any) -> Any:
-    return Fraction(value) if isinstance(value, str | int) else value
+SECONDS = re.compile(r"-?[0-9]{1,18}([./][0-9]{1,18})?")
+"""Bounded, and without exponents: `1e999999999` would be computed for hours."""
+
+
+def _exact(value: Any) -> Any:
+    """`1001/24000`, `12.5` or a whole number as a Fraction; raises ValueError for anything else."""
+    if isinstance(value, str) and SECONDS.fullmatch(value) and not re.search("/0+$", value):
+        return Fraction(value)
+    if isinstance(value, Fraction | int):
+        return Fraction(value)
+    raise ValueError("not exact seconds; write a whole number, 12.5 or 1001/24000")
 
 
 Seconds = Annotated[
     Fraction,
-    BeforeValidator(_fraction),
+    BeforeValidator(_exact),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^-?\d+(/\d+)?$"}),
 ]

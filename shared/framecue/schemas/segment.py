@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -108,10 +107,8 @@ def parse_segment_headers(headers: Iterable[tuple[str, bytes]]) -> SegmentHeader
     for name, raw in headers:
         try:
             match name:
-                case "framecue-session" | "framecue-seq" | "framecue-program":
+                case "framecue-session" | "framecue-seq" | "framecue-program" | "framecue-start":
                     found[name.removeprefix("framecue-")] = _text(name, raw)
-                case "framecue-start":
-                    found["start"] = Fraction(_text(name, raw))
                 case "framecue-cues":
                     found["cues"] = parse_cues(raw)
                 case "framecue-captured-at":
@@ -120,7 +117,7 @@ def parse_segment_headers(headers: Iterable[tuple[str, bytes]]) -> SegmentHeader
                     found["end"] = _text(name, raw).lower() not in ("", "0", "false")
                 case "traceparent":
                     found["traceparent"] = _text(name, raw)
-        except (ValueError, ZeroDivisionError, OverflowError) as e:
+        except ValueError as e:
             raise MessageError(f"the header {name} cannot be read: {first_error(e)}") from e
     return _validated(SegmentHeaders, found)
 

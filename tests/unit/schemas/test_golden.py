@@ -1,7 +1,7 @@
 """Messages as they once went out: each must still parse, and serialise back to the same.
 
-A red row means that a wire form has changed. If readers of the old form can cope, raise the version in the model, keep
-the old folder and its reader (v and v - 1 are read), and add a folder for the new one.
+A red row means that a wire form has changed. Raise the version in the model, keep the old folder and a reader for it
+(v and v - 1 are read), and add a folder for the new one; never mend a golden message.
 """
 
 from __future__ import annotations
