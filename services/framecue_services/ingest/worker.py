@@ -25,7 +25,7 @@ from framecue.media.sampling import Sampling
 from framecue.schemas.base import stream_id
 from framecue.schemas.codec import pack
 from framecue.schemas.deadletter import PREFIX, parse_dead_letter
-from framecue.schemas.media import Cue, Frame, Origin, SegmentMedia, TextMedia, Tick
+from framecue.schemas.media import Cue, Origin, SegmentMedia, TextMedia, Tick
 from framecue.schemas.segment import (
     CUES_MAX,
     CueIn,
@@ -139,9 +139,7 @@ class IngestWorker:
             sampling_per_second=self._decoders.sampling.per_second,
             damaged=decoded.damaged,
             warnings=(*decoded.warnings, *dropped),
-            frames=tuple(
-                Frame(at=f.at, cell=f.cell, width=f.width, height=f.height, jpeg=f.jpeg) for f in decoded.frames
-            ),
+            frames=decoded.frames,
             cues=cues,
         )
 

@@ -1,0 +1,232 @@
+"""What every broker keeps: one suite, run on the memory twin here and on real servers where there are some.
+
+It must not know anything that `broker.protocol` does not promise: offsets may skip, partitions may interleave.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import pytest
+
+from framecue.broker.memory import MemoryBroker
+from framecue.broker.protocol import Broker, Consumer, Message, Record, TopicPartition
+from framecue.clock import FixedClock
+from framecue.errors import BrokerError
+from framecue.schemas.topics import DEADLETTER, MEDIA, TOPICS, partition_of
+
+PARTITIONS = 4
+Factory = Callable[[], Broker]
+
+
+def memory() -> Broker:
+    return MemoryBroker(partitions=PARTITIONS, clock=FixedClock(1_000))
+
+
+@pytest.fixture(params=[memory])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """A broker whose topics are empty; each implementation joins with a factory of its own."""
+    return request.param()
+
+
+def messages(topic: str, *values: bytes, key: bytes = b"cam1") -> list[Message]:
+    return [Message(topic, key, value) for value in values]
+
+
+def read(consumer: Consumer, count: int, *, patience: int = 50) -> list[Record]:
+    """`count` records, or fewer where no more come."""
+    out: list[Record] = []
+    for _ in range(patience):
+        out += consumer.poll(count - len(out), timeout_s=0.01)
+        if len(out) >= count:
+            break
+    return out
+
+
+def after(records: Sequence[Record]) -> dict[TopicPartition, int]:
+    return {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
+
+
+def test_partitions_are_those_of_the_table(broker: Broker) -> None:
+    counts = {name: broker.partitions(name) for name in TOPICS}
+    assert {counts[t.name] for t in TOPICS.values() if t.keyed} == {PARTITIONS}
+
+
+def test_partitions_raises_for_a_topic_that_is_not_in_the_table(broker: Broker) -> None:
+    with pytest.raises(BrokerError, match="no topic 'segmetns'"):
+        broker.partitions("segmetns")
+
+
+def test_a_record_reads_back_as_it_was_written(broker: Broker) -> None:
+    written = Message("media", b"cam1", b"\x00\xff", (("a", b"1"), ("a", b"2")))
+    consumer = broker.consumer("g", ["media"])
+    broker.commit([written])
+    (record,) = read(consumer, 1)
+    assert (record.topic, record.key, record.value, record.headers) == ("media", b"cam1", b"\x00\xff", written.headers)
+
+
+def test_a_key_finds_its_partition_by_murmur2(broker: Broker) -> None:
+    keys = [f"cam{i}" for i in range(20)]
+    broker.commit([Message("media", key.encode(), b"") for key in keys])
+    records = read(broker.consumer("g", ["media"]), len(keys))
+    assert {r.key.decode(): r.partition for r in records if r.key} == {k: partition_of(k, PARTITIONS) for k in keys}
+
+
+def test_a_message_goes_where_it_says(broker: Broker) -> None:
+    broker.commit([Message("media", None, b"tick", partition=3)])
+    (record,) = read(broker.consumer("g", ["media"]), 1)
+    assert (record.partition, record.key) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("message", "complaint"),
+    [
+        (Message("nowhere", b"k", b""), "no topic 'nowhere'"),
+        (Message("media", None, b""), "neither key nor partition"),
+        (Message("media", b"k", b"", partition=PARTITIONS), f"there is no {PARTITIONS}"),
+        (Message("media", b"k", bytes(MEDIA.max_bytes)), f"{MEDIA.max_bytes + 1} bytes; the topic takes"),
+        (Message("deadletter", b"k", b"", (("h", bytes(DEADLETTER.max_bytes)),)), "the topic takes"),
+    ],
+    ids=["unknown topic", "no place", "no such partition", "value too large", "headers count too"],
+)
+def test_commit_writes_nothing_when_one_message_is_refused(broker: Broker, message: Message, complaint: str) -> None:
+    consumer = broker.consumer("g", ["media"])
+    with pytest.raises(BrokerError, match=complaint):
+        broker.commit([Message("media", b"cam1", b"good"), message])
+    assert read(consumer, 1, patience=3) == []
+
+
+def test_offsets_grow_in_the_order_of_the_messages(broker: Broker) -> None:
+    broker.commit(messages("media", *(bytes([i]) for i in range(10))))
+    broker.commit(messages("media", *(bytes([i]) for i in range(10, 20))))
+    records = read(broker.consumer("g", ["media"]), 20)
+    assert [r.value for r in records] == [bytes([i]) for i in range(20)]
+    assert all(a.offset < b.offset for a, b in pairwise(records))
+
+
+def test_poll_gives_at_most_what_was_asked_for(broker: Broker) -> None:
+    broker.commit(messages("media", b"1", b"2", b"3"))
+    consumer = broker.consumer("g", ["media"])
+    assert [r.value for r in read(consumer, 2)] == [b"1", b"2"]
+    assert [r.value for r in read(consumer, 2, patience=5)] == [b"3"]
+
+
+def test_poll_wakes_when_another_thread_writes(broker: Broker) -> None:
+    consumer = broker.consumer("g", ["media"])
+    writer = threading.Thread(target=lambda: broker.commit(messages("media", b"late")))
+    writer.start()
+    records = consumer.poll(1, timeout_s=10)
+    writer.join()
+    assert [r.value for r in records] == [b"late"]
+
+
+def test_a_group_goes_on_where_it_committed(broker: Broker) -> None:
+    broker.commit(messages("media", b"1", b"2", b"3"))
+    first = broker.consumer("g", ["media"])
+    done = read(first, 2)
+    broker.commit(messages("features", b"out"), consumer=first, offsets=after(done))
+    first.close()
+    assert [r.value for r in read(broker.consumer("g", ["media"]), 3, patience=5)] == [b"3"]
+
+
+def test_what_was_read_and_not_committed_comes_again(broker: Broker) -> None:
+    broker.commit(messages("media", b"1", b"2"))
+    first = broker.consumer("g", ["media"])
+    assert len(read(first, 2)) == 2
+    first.close()
+    assert [r.value for r in read(broker.consumer("g", ["media"]), 2)] == [b"1", b"2"]
+
+
+def test_rewinding_to_committed_reads_again_after_a_failed_commit(broker: Broker) -> None:
+    broker.commit(messages("media", b"1", b"2"))
+    consumer = broker.consumer("g", ["media"])
+    first, second = read(consumer, 2)
+    broker.commit([], consumer=consumer, offsets=after([first]))
+    with pytest.raises(BrokerError):
+        broker.commit([Message("media", b"k", bytes(MEDIA.max_bytes))], consumer=consumer, offsets=after([second]))
+    (at,) = after([first])
+    assert consumer.committed(at) == second.offset
+    consumer.seek(at, consumer.committed(at))
+    assert [r.value for r in read(consumer, 2, patience=5)] == [b"2"]
+
+
+def test_groups_read_for_themselves(broker: Broker) -> None:
+    broker.commit(messages("media", b"1"))
+    one = broker.consumer("one", ["media"])
+    broker.commit([], consumer=one, offsets=after(read(one, 1)))
+    assert len(read(broker.consumer("two", ["media"]), 1)) == 1
+
+
+def test_two_members_share_the_partitions_and_equal_numbers_go_together(broker: Broker) -> None:
+    members = [broker.consumer("g", ["segments", "subtitles"]) for _ in range(2)]
+    for _ in range(10):
+        for member in members:
+            member.poll(1, timeout_s=0.01)
+    owned = [member.assignment() for member in members]
+    assert owned[0] | owned[1] == {TopicPartition(t, p) for t in ("segments", "subtitles") for p in range(PARTITIONS)}
+    assert not owned[0] & owned[1]
+    by_topic: defaultdict[str, set[int]] = defaultdict(set)
+    for at in owned[0]:
+        by_topic[at.topic].add(at.partition)
+    assert by_topic["segments"] == by_topic["subtitles"] != set()
+
+
+def test_what_a_member_leaves_goes_to_the_others(broker: Broker) -> None:
+    broker.commit([Message("media", None, bytes([p]), partition=p) for p in range(PARTITIONS)])
+    stays, leaves = (broker.consumer("g", ["media"]) for _ in range(2))
+    mine = read(stays, PARTITIONS, patience=5)
+    leaves.close()
+    assert {r.partition for r in mine + read(stays, PARTITIONS, patience=5)} == set(range(PARTITIONS))
+
+
+def test_a_paused_partition_keeps_still(broker: Broker) -> None:
+    broker.commit([Message("media", None, b"", partition=p) for p in range(PARTITIONS)])
+    consumer = broker.consumer("g", ["media"])
+    consumer.poll(0, timeout_s=0.01)
+    consumer.pause([TopicPartition("media", 0)])
+    assert {r.partition for r in read(consumer, PARTITIONS, patience=5)} == set(range(1, PARTITIONS))
+    consumer.resume([TopicPartition("media", 0)])
+    assert {r.partition for r in read(consumer, 1)} == {0}
+
+
+def test_position_reaches_the_end_when_caught_up(broker: Broker) -> None:
+    broker.commit(messages("media", b"1", b"2", key=b"cam1"))
+    consumer = broker.consumer("g", ["media"])
+    at = TopicPartition("media", partition_of("cam1", PARTITIONS))
+    read(consumer, 1)
+    assert consumer.position(at) < consumer.end(at)
+    read(consumer, 1)
+    assert consumer.position(at) >= consumer.end(at)
+
+
+def test_position_and_seek_raise_where_nothing_is_owned(broker: Broker) -> None:
+    consumer = broker.consumer("g", ["media"])
+    elsewhere = TopicPartition("features", 0)
+    with pytest.raises(BrokerError, match="does not own features 0"):
+        consumer.position(elsewhere)
+    with pytest.raises(BrokerError, match="does not own features 0"):
+        consumer.seek(elsewhere, 0)
+
+
+def test_a_member_that_left_cannot_commit(broker: Broker) -> None:
+    broker.commit(messages("media", b"1"))
+    consumer = broker.consumer("g", ["media"])
+    done = read(consumer, 1)
+    consumer.close()
+    with pytest.raises(BrokerError):
+        broker.commit(messages("features", b"out"), consumer=consumer, offsets=after(done))
+    assert read(broker.consumer("h", ["features"]), 1, patience=3) == []
+
+
+def test_fetch_gives_one_record_by_its_place(broker: Broker) -> None:
+    broker.commit(messages("media", b"1", b"2"))
+    records = read(broker.consumer("g", ["media"]), 2)
+    fetched = [broker.fetch("media", partition=r.partition, offset=r.offset) for r in records]
+    assert fetched == records
+
+
+def test_fetch_gives_none_where_there_is_nothing(broker: Broker) -> None:
+    assert broker.fetch("media", partition=0, offset=10_000) is None
