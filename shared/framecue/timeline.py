@@ -61,10 +61,12 @@ def window_start(at_ms: int, window_ms: int) -> int:
 
 
 def parse_rfc3339(text: str) -> int:
-    """The instant that `text` names, in ms since 1970; raises ValueError without a zone or out of form."""
+    """The instant that `text` names, in ms since 1970; raises ValueError without a zone, out of form or range."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone; write 2026-01-31T12:00:00Z or +01:00")
+    if not 1970 <= at.year < 3000:
+        raise ValueError(f"{text!r} is not in the years 1970 to 2999")
     return to_ms(Fraction(at.timestamp()).limit_denominator(1_000_000))
 
 

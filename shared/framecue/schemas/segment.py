@@ -14,6 +14,8 @@ from framecue.timeline import parse_rfc3339, rfc3339
 
 Headers = tuple[tuple[str, bytes], ...]
 T = TypeVar("T", bound=Wire)
+START_MAX_SECONDS = 10_000_000_000
+"""Room for media time that counts from 1970, and with it every wall time stays one that RFC 3339 can write."""
 
 
 class CueIn(Wire):
@@ -43,7 +45,9 @@ class SegmentHeaders(Wire):
 
     session: str | None = Field(None, min_length=1, max_length=200, description="one per push run")
     seq: int | None = Field(None, ge=0)
-    start: Seconds | None = Field(None, description="media time of the first video frame")
+    start: Seconds | None = Field(
+        None, ge=-START_MAX_SECONDS, le=START_MAX_SECONDS, description="media time of the first video frame"
+    )
     cues: tuple[CueIn, ...] = ()
     captured_at_ms: int | None = None
     program: int | None = Field(None, ge=1, le=65535)
