@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from framecue.analysis.settings import MachineSettings
 from framecue.errors import SetupError
+from framecue.schemas.base import Seconds
 
 PREFIX = "FRAMECUE_"
 FILE = Path("framecue.yaml")
@@ -77,7 +78,7 @@ class AnalysisSettings(Section):
         return self
 
 
-Rate = Annotated[Fraction, BeforeValidator(lambda v: Fraction(str(v)) if isinstance(v, int | float | str) else v)]
+Rate = Annotated[Seconds, BeforeValidator(lambda v: str(v) if isinstance(v, float) else v)]
 
 
 class SamplingSettings(Section):

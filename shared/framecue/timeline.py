@@ -62,7 +62,7 @@ def window_start(at_ms: int, window_ms: int) -> int:
 
 def parse_rfc3339(text: str) -> int:
     """The instant that `text` names, in ms since 1970; raises ValueError without a zone, out of form or range."""
-    at = datetime.fromisoformat(text)
+    at = datetime.fromisoformat(text.upper())
     if at.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone; write 2026-01-31T12:00:00Z or +01:00")
     if not 1970 <= at.year < 3000:

@@ -124,7 +124,7 @@ def test_rules_on_the_wire_are_the_same_rules() -> None:
 
 
 def test_rules_of_a_stream_and_their_prompts() -> None:
-    rules = rules_from_yaml(DESIGN + "  - {name: word, text: [goal, "/t[o0]r/"], not: [offside]}\n")
+    rules = rules_from_yaml(DESIGN + '  - {name: word, text: [goal, "/t[o0]r/"], not: [offside]}\n')
     assert [e.name for e in rules.of_stream("sport-1").events] == ["goal", "word"]
     assert [e.name for e in rules.of_stream("lab-1").events] == ["word"]
     assert rules.picture_prompts()[-2:] == ("players celebrating a goal", "replay of a goal")
