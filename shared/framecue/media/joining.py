@@ -1,4 +1,4 @@
-"""Joins clips of any size and rate into one film: each part as long as asked, letterboxed, with regular key frames.
+"""Joins clips of any size and rate into one film: each part as long as asked, filling the frame, easy to cut.
 
 A clip that is too short plays forwards and backwards until its part is full: no cut that is not there, no still. For
 clips of our own choosing; what a stranger sends is never re-encoded.
@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from framecue.media.opening import open_media
 
 Plane = npt.NDArray[np.uint8]
-_BLACK_LUMA, _NO_CHROMA = 16, 128
+_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 
 
 @dataclass(frozen=True)
@@ -66,32 +66,32 @@ def _there_and_back(index: int, count: int) -> int:
 
 
 def _decoded(clip: Path, film: FilmFormat) -> tuple[list[Plane], Fraction]:
-    """The clip's frames, fitted into the film's, and their rate."""
-    with clip.open("rb") as source, open_media(source, fmt="mov,mp4,m4a,3gp,3g2,mj2") as container:
+    """The clip's frames, filling the film's, and their rate."""
+    with clip.open("rb") as source, open_media(source, fmt=_MP4) as container:
         stream = container.streams.video[0]
         shape = stream.display_aspect_ratio or Fraction(stream.width, stream.height)
-        size = _fitted(shape, film)
+        size = _covering(shape, film)
         rate = stream.average_rate or Fraction(film.rate)
-        return [_letterboxed(frame, size, film) for frame in container.decode(stream)], rate
+        return [_filled(frame, size, film) for frame in container.decode(stream)], rate
 
 
-def _fitted(shape: Fraction, film: FilmFormat) -> tuple[int, int]:
-    """The largest even size of that shape inside the film's frame."""
-    width = min(Fraction(film.width), film.height * shape)
-    return int(width) // 2 * 2, int(width / shape) // 2 * 2
+def _covering(shape: Fraction, film: FilmFormat) -> tuple[int, int]:
+    """The smallest even size of that shape that covers the film's frame."""
+    width = max(Fraction(film.width), film.height * shape)
+    return _even_up(width), _even_up(width / shape)
 
 
-def _letterboxed(frame: VideoFrame, size: tuple[int, int], film: FilmFormat) -> Plane:
-    """The frame in the middle of a black one, as planar YUV 4:2:0 (height * 3 / 2, width)."""
+def _even_up(length: Fraction) -> int:
+    return -int(-length // 2) * 2
+
+
+def _filled(frame: VideoFrame, size: tuple[int, int], film: FilmFormat) -> Plane:
+    """The middle of the frame at the film's size, as planar YUV 4:2:0 (height * 3 / 2, width)."""
     width, height = size
-    fitted = frame.reformat(width=width, height=height, format="yuv420p")
-    planes = [
-        np.full((film.height, film.width), _BLACK_LUMA, np.uint8),
-        np.full((film.height // 2, film.width // 2), _NO_CHROMA, np.uint8),
-        np.full((film.height // 2, film.width // 2), _NO_CHROMA, np.uint8),
-    ]
-    for canvas, plane, half in zip(planes, fitted.planes, (1, 2, 2), strict=True):
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-        top, left = (film.height - height) // 4 * 2 // half, (film.width - width) // 4 * 2 // half
-        canvas[top : top + plane.height, left : left + plane.width] = rows
-    return np.concatenate([p.reshape(-1, film.width) for p in planes])
+    scaled = frame.reformat(width=width, height=height, format="yuv420p")
+    out = []
+    for plane, half in zip(scaled.planes, (1, 2, 2), strict=True):
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        top, left = (height - film.height) // 4 * 2 // half, (width - film.width) // 4 * 2 // half
+        out.append(rows[top : top + film.height // half, left : left + film.width // half].reshape(-1, film.width))
+    return np.concatenate(out)
