@@ -18,7 +18,7 @@ from typing import Protocol
 from framecue.broker.loop import Outputs
 from framecue.broker.protocol import Message, Record, TopicPartition, size
 from framecue.broker.publishing import dead_letter, origin_of
-from framecue.errors import FrameCueError, InputError, LimitExceededError, MessageError
+from framecue.errors import FrameCueError, InputError, LimitExceededError, MessageError, SetupError
 from framecue.media.decoding import DecodedSegment
 from framecue.media.documents import parse_document
 from framecue.media.sampling import Sampling
@@ -93,6 +93,8 @@ class IngestWorker:
         except InputError as e:
             _log.info("%r at %s %s/%d: %s", record.key, record.topic, record.partition, record.offset, e)
             return dead_letter(record, STAGE, e), False
+        except SetupError:
+            raise  # no record would fare better
         except Exception as e:
             # A record that trips a bug of ours must not stop its partition; the loop stops when there are many.
             known = isinstance(e, FrameCueError)
