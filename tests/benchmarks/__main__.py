@@ -1,0 +1,8 @@
+"""`make bench`: every benchmark, one table. Takes a few minutes; run it on a machine that does nothing else."""
+
+from __future__ import annotations
+
+from tests.benchmarks import bench_embed, bench_fold, bench_ingest
+from tests.benchmarks.report import show
+
+show([*bench_ingest.run(), *bench_embed.run(), *bench_fold.run()])
