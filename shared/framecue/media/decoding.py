@@ -251,7 +251,7 @@ def _pictures(
     if not taker.frames:
         raise DamagedMediaError(f"no picture could be decoded: {taker.damaged or 'the video track gives none'}")
     first, last = stamps[0] * tick, stamps[-1] * tick
-    duration = shown_for(stream, packets, stamps, tick)
+    duration = shown_for(stream, packets, stamps)
     return _Pictures(
         first,
         first + on_rate(last - first, duration, tick),

@@ -5,14 +5,18 @@ libavformat's own probing takes a playlist for a video and opens what it names; 
 
 from __future__ import annotations
 
+import mmap
 import re
+from typing import TypeAlias
+
+Bytes: TypeAlias = bytes | mmap.mmap
 
 TS_PACKET = 188
 MP4_BOXES = (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"mdat", b"free", b"skip", b"wide", b"emsg", b"prft", b"uuid")
 READ = "send MPEG-TS, MP4, Matroska, WebM or FLV"
 
 
-def sniff(data: bytes) -> str | None:
+def sniff(data: Bytes) -> str | None:
     """The name of the demuxer that reads `data` (its first 64 KiB will do), or None when it is none of ours."""
     if data[:4] == b"\x1aE\xdf\xa3":
         return "matroska"
@@ -23,7 +27,7 @@ def sniff(data: bytes) -> str | None:
     return "mpegts" if ts_layout(data) else None
 
 
-def ts_layout(data: bytes) -> tuple[int, int] | None:
+def ts_layout(data: Bytes) -> tuple[int, int] | None:
     """(packet size, offset of the first sync byte) of an MPEG-TS; None when `data` is none.
 
     Packets are 188 bytes, with a time code before each 192, with a checksum after each 204; capture may begin anywhere.
@@ -36,7 +40,7 @@ def ts_layout(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def explain(data: bytes) -> str:
+def explain(data: Bytes) -> str:
     """A sentence that says what `data` is, when it is not media that we read, and what to send instead."""
     if not data:
         return f"the segment is empty; {READ}"
@@ -52,7 +56,7 @@ def explain(data: bytes) -> str:
     return f"these bytes are text, not media; {READ}, and text to the subtitles topic"
 
 
-def missing_init(data: bytes) -> str | None:
+def missing_init(data: Bytes) -> str | None:
     """Why an MP4 cannot be read alone: a fragment without its init segment, or one that lost its index; else None."""
     boxes = _top_level_boxes(data)
     if b"moov" in boxes:
@@ -62,7 +66,7 @@ def missing_init(data: bytes) -> str | None:
     return "this MP4 has no readable index (moov): it is cut off or damaged; send a whole file, or fragmented MP4"
 
 
-def _top_level_boxes(data: bytes) -> set[bytes]:
+def _top_level_boxes(data: Bytes) -> set[bytes]:
     found: set[bytes] = set()
     at = 0
     while at + 8 <= len(data):
@@ -76,7 +80,7 @@ def _top_level_boxes(data: bytes) -> set[bytes]:
     return found
 
 
-def _as_text(data: bytes) -> str | None:
+def _as_text(data: Bytes) -> str | None:
     """The beginning of `data` as text without its mark and leading blanks; None when it is binary."""
     head = data[:4096]
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):

@@ -119,8 +119,9 @@ def shown(packets: Sequence[VideoPacket]) -> tuple[int, list[int]]:
     return begin, sorted(pts for pts in stamps if from_pts is None or pts >= from_pts)
 
 
-def shown_for(stream: VideoStream, packets: Sequence[VideoPacket], stamps: Sequence[int], tick: Fraction) -> Fraction:
+def shown_for(stream: VideoStream, packets: Sequence[VideoPacket], stamps: Sequence[int]) -> Fraction:
     """How long the last of the pictures with the sorted `stamps` is shown, in seconds."""
+    tick = stream.time_base or Fraction(1, 1000)
     duration = next((p.duration for p in packets if p.pts == stamps[-1]), None) or 0
     step = stamps[-1] - stamps[-2] if len(stamps) > 1 else None
     hint = duration if duration > 1 else step  # one tick is what demuxers write when nobody told them
