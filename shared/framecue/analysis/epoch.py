@@ -544,7 +544,7 @@ class EpochFold:
         """The shares of a window's frames that are black and that are frozen; None without frames."""
         if start not in self._looks:
             black = frozen = 0
-            frames = self.state.windows[start].frames
+            frames = self.state.windows[start].pictures
             for before, frame in self._pairs(start):
                 samples = grid(frame.samples)
                 dark = is_black(samples)
@@ -555,9 +555,9 @@ class EpochFold:
 
     def _pairs(self, start: int) -> Iterable[tuple[Frame | None, Frame]]:
         """Each frame of a window with its neighbour before, None where media lies between that was not seen."""
-        earlier = [w for w in self.state.windows.values() if w.start_ms < start and w.frames]
-        before = max(earlier, key=lambda w: w.start_ms).frames[-1] if earlier else self.state.last_frame
-        for frame in self.state.windows[start].frames:
+        earlier = [w for w in self.state.windows.values() if w.start_ms < start and w.pictures]
+        before = max(earlier, key=lambda w: w.start_ms).pictures[-1] if earlier else self.state.last_frame
+        for frame in self.state.windows[start].pictures:
             close = before is not None and (
                 frame.at_ms - before.at_ms <= NEIGHBOURS_MS
                 or (frame.partition, frame.offset) == (before.partition, before.offset)
@@ -630,7 +630,7 @@ class EpochFold:
             return
         for start in final:
             window = state.windows.pop(start)
-            state.last_frame = window.frames[-1] if window.frames else state.last_frame
+            state.last_frame = window.pictures[-1] if window.pictures else state.last_frame
             self._judged.pop(start, None)
             self._looks.pop(start, None)
         settled = window_start(state.settled_ms, self._width)

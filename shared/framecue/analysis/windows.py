@@ -44,7 +44,7 @@ class Frame:
     vector: bytes = field(repr=False, compare=False)
     """fp16 as in the log; empty where the model failed on this frame."""
     samples: bytes = field(repr=False, compare=False)
-    """Luma grid."""
+    """Luma grid; empty where the picture could not be read."""
 
     @property
     def ref(self) -> FrameRef:
@@ -73,6 +73,11 @@ class Window:
     content: bytes = b""
     """Digest of what was last published, less what may change without a revision."""
     wall_ms: int | None = None
+
+    @property
+    def pictures(self) -> list[Frame]:
+        """The frames whose picture could be read."""
+        return [f for f in self.frames if f.samples]
 
     def add(self, frame: Frame) -> bool:
         """Takes a frame, keeping the earliest of each grid cell; whether anything changed."""
