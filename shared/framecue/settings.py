@@ -15,17 +15,21 @@ from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from framecue.analysis.settings import MachineSettings
 from framecue.errors import SetupError
+from framecue.media.sampling import Sampling
 from framecue.schemas.base import Seconds
+
+if TYPE_CHECKING:
+    from framecue.media.decoding import DecodeLimits
 
 PREFIX = "FRAMECUE_"
 FILE = Path("framecue.yaml")
@@ -78,7 +82,12 @@ class AnalysisSettings(Section):
         return self
 
 
-Rate = Annotated[Seconds, BeforeValidator(lambda v: str(v) if isinstance(v, float) else v)]
+Exact = Annotated[
+    Seconds,
+    BeforeValidator(lambda v: str(v) if isinstance(v, float) else v),
+    PlainSerializer(lambda v: v, return_type=Fraction),
+]
+"""A Fraction that YAML may write as 2.5; it stays one when the model is dumped to plain values."""
 
 
 class SamplingSettings(Section):
@@ -87,9 +96,13 @@ class SamplingSettings(Section):
     mode: Literal["exact", "keyframes"] = Field(
         "exact", description="exact: the same frames however the stream is cut; keyframes: cheaper"
     )
-    per_second: Rate = Field(Fraction(2), gt=0, le=30, description="frames looked at in a second of media time")
+    per_second: Exact = Field(Fraction(2), gt=0, le=30, description="frames looked at in a second of media time")
     short_side: int = Field(384, ge=64, le=2_160, description="px; smaller pictures are never enlarged")
     quality: int = Field(85, ge=30, le=100, description="of the JPEG pictures")
+
+    def plan(self) -> Sampling:
+        """The same as plain values, as decoders take them."""
+        return Sampling(**self.model_dump())
 
 
 class IngestSettings(Section):
@@ -97,12 +110,18 @@ class IngestSettings(Section):
 
     decoders: int = Field(2, ge=1, le=256, description="decoder processes of one worker")
     max_bytes: int = Field(16 << 20, ge=1 << 10, le=16 << 20, description="bytes of one segment; the topic's own limit")
-    max_seconds: int = Field(30, ge=1, le=120, description="s of media in one segment")
-    max_pixels: int = Field(7680 * 4320, ge=1, le=1 << 28, description="px of one picture")
-    max_frames: int = Field(3_600, ge=1, le=100_000, description="frames in one segment: 30 s at 120 a second")
+    max_seconds: Exact = Field(Fraction(30), gt=0, le=120, description="s of media in one segment")
+    max_pixels: int = Field(8192 * 4352, ge=1, le=1 << 28, description="px of one picture: 8K with its coded padding")
+    max_frames: int = Field(7_200, ge=1, le=100_000, description="frames in one segment: 30 s at 240 a second")
     memory_bytes: int = Field(2 << 30, ge=256 << 20, le=64 << 30, description="bytes of address space of one decoder")
-    cpu_seconds: int = Field(60, ge=1, le=600, description="s of CPU time for one segment")
-    wall_seconds: int = Field(90, ge=1, le=900, description="s of wall time for one segment")
+    cpu_seconds: float = Field(60, ge=1, le=600, description="s of CPU time for one segment")
+    wall_seconds: float = Field(90, ge=1, le=900, description="s of wall time for one segment")
+
+    def limits(self) -> DecodeLimits:
+        """The bounds of one segment as plain values, as the pool of decoders takes them."""
+        from framecue.media.decoding import DecodeLimits  # here, since it loads av, and settings are read by all
+
+        return DecodeLimits(**self.model_dump(exclude={"decoders"}))
 
 
 class ModelSettings(Section):
@@ -110,8 +129,8 @@ class ModelSettings(Section):
 
     name: str = Field("default", min_length=1, description="a preset or the folder of a pulled model")
     lock: Path = Field(Path("models.lock"), description="file that pins what was pulled")
-    deterministic: bool = Field(True, description="true: one batch shape, fp32, fixed threads: equal to the bit")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
+    deterministic: bool = Field(False, description="true: vectors equal to the bit from run to run, and slower")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
 
 
 class Settings(BaseSettings):
@@ -172,10 +191,7 @@ def env_example() -> str:
         for name, field in model.model_fields.items():
             bounds = _bounds(field)
             lines.append(f"# {field.description}{f' ({bounds})' if bounds else ''}")
-            default = "" if field.default is None else str(field.default)
-            lines.append(
-                f"#{PREFIX}{section}__{name}".upper() + f"={default.lower() if default == 'True' else default}"
-            )
+            lines.append(f"#{PREFIX}{section}__{name}".upper() + f"={_as_written(field.default)}")
     return "\n".join(lines) + "\n"
 
 
@@ -183,6 +199,12 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
     for name, field in Settings.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield name, field.annotation
+
+
+def _as_written(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bounds(field: FieldInfo) -> str:

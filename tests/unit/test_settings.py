@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from framecue.analysis.settings import MachineSettings
 from framecue.errors import SetupError
+from framecue.media.decoding import DecodeLimits
+from framecue.media.sampling import Sampling
 from framecue.settings import AnalysisSettings, Settings, load_settings, main, variables
 from tests.support.paths import REPO
 
@@ -25,8 +27,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_defaults_are_the_designs() -> None:
     settings = load_settings()
     assert settings.analysis.machine() == MachineSettings(settle_after_ms=10_000)
-    assert settings.sampling.per_second == Fraction(2)
-    assert (settings.model.name, settings.model.deterministic) == ("default", True)
+    assert settings.sampling.plan() == Sampling()
+    assert settings.ingest.limits() == DecodeLimits()
+    assert (settings.model.name, settings.model.device) == ("default", "auto")
 
 
 def test_variable_wins_over_file_field_by_field(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +45,7 @@ def test_variable_wins_over_file_field_by_field(empty_folder: Path, monkeypatch:
     [
         ("FRAMECUE_SAMPLING__PER_SECOND", "2.5", "sampling", "per_second", Fraction(5, 2)),
         ("FRAMECUE_SAMPLING__PER_SECOND", "30/7", "sampling", "per_second", Fraction(30, 7)),
-        ("FRAMECUE_MODEL__DETERMINISTIC", "false", "model", "deterministic", False),
+        ("FRAMECUE_MODEL__DETERMINISTIC", "true", "model", "deterministic", True),
         ("FRAMECUE_MODEL__NAME", "123", "model", "name", "123"),
         ("framecue_model__name", "x", "model", "name", "x"),
         ("FRAMECUE_ANALYSIS__SETTLE_MS", "", "analysis", "settle_ms", None),
@@ -83,7 +86,7 @@ def test_misspelt_variable_names_the_nearest(name: str, nearest: str, monkeypatc
         ("FRAMECUE_SAMPLING__PER_SECOND", "0", "greater than 0"),
         ("FRAMECUE_SAMPLING__PER_SECOND", "often", "per_second"),
         ("FRAMECUE_SAMPLING__PER_SECOND", "1/0", "per_second"),
-        ("FRAMECUE_MODEL__DEVICE", "tpu", "pattern"),
+        ("FRAMECUE_MODEL__DEVICE", "tpu", "'auto', 'cpu' or 'cuda'"),
     ],
 )
 def test_value_out_of_bounds(name: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
