@@ -26,7 +26,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from framecue.analysis.settings import MachineSettings
 from framecue.errors import SetupError
 from framecue.media.sampling import Sampling
-from framecue.schemas.base import Seconds
+from framecue.schemas.base import exact_seconds
 
 if TYPE_CHECKING:
     from framecue.media.decoding import DecodeLimits
@@ -83,11 +83,11 @@ class AnalysisSettings(Section):
 
 
 Exact = Annotated[
-    Seconds,
-    BeforeValidator(lambda v: str(v) if isinstance(v, float) else v),
-    PlainSerializer(lambda v: v, return_type=Fraction),
+    Fraction,
+    BeforeValidator(lambda value: exact_seconds(str(value) if isinstance(value, float) else value)),
+    PlainSerializer(lambda value: value),
 ]
-"""A Fraction that YAML may write as 2.5; it stays one when the model is dumped to plain values."""
+"""A Fraction that a person may write as 2.5; unlike on the wire it stays one when dumped."""
 
 
 class SamplingSettings(Section):

@@ -40,7 +40,7 @@ SECONDS = re.compile(r"-?[0-9]{1,18}([./][0-9]{1,18})?")
 """Bounded, and without exponents: `1e999999999` would be computed for hours."""
 
 
-def _exact(value: Any) -> Any:
+def exact_seconds(value: Any) -> Any:
     """`1001/24000`, `12.5` or a whole number as a Fraction; raises ValueError for anything else."""
     if isinstance(value, str) and SECONDS.fullmatch(value) and not re.search("/0+$", value):
         return Fraction(value)
@@ -51,7 +51,7 @@ def _exact(value: Any) -> Any:
 
 Seconds = Annotated[
     Fraction,
-    BeforeValidator(_exact),
+    BeforeValidator(exact_seconds),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^-?\d+(/\d+)?$"}),
 ]
