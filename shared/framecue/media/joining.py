@@ -33,8 +33,16 @@ class FilmFormat:
     key_seconds: int = 2
 
 
-def join_clips(clips: Sequence[Path], *, part_seconds: int, film: FilmFormat = FilmFormat()) -> bytes:
-    """One H.264 MPEG-TS film, `part_seconds` of every clip in order. The same clips give the same bytes."""
+@dataclass(frozen=True)
+class Part:
+    """A clip, from `skip_seconds` on."""
+
+    clip: Path
+    skip_seconds: int = 0
+
+
+def join_clips(parts: Sequence[Part], *, part_seconds: int, film: FilmFormat = FilmFormat()) -> bytes:
+    """One H.264 MPEG-TS film, `part_seconds` of every part in order. The same clips give the same bytes."""
     out = io.BytesIO()
     with av.open(out, "w", format="mpegts") as container:
         stream = container.add_stream("libx264", rate=film.rate)
@@ -42,7 +50,7 @@ def join_clips(clips: Sequence[Path], *, part_seconds: int, film: FilmFormat = F
         stream.thread_count = 1
         every = str(film.rate * film.key_seconds)
         stream.options = {"preset": "veryfast", "crf": "21", "g": every, "keyint_min": every, "sc_threshold": "0"}
-        for number, picture in enumerate(_pictures(clips, part_seconds, film)):
+        for number, picture in enumerate(_pictures(parts, part_seconds, film)):
             frame = VideoFrame.from_ndarray(picture, format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, film.rate)
             container.mux(stream.encode(frame))
@@ -50,9 +58,10 @@ def join_clips(clips: Sequence[Path], *, part_seconds: int, film: FilmFormat = F
     return out.getvalue()
 
 
-def _pictures(clips: Sequence[Path], part_seconds: int, film: FilmFormat) -> Iterator[Plane]:
-    for clip in clips:
-        pictures, rate = _decoded(clip, film)
+def _pictures(parts: Sequence[Part], part_seconds: int, film: FilmFormat) -> Iterator[Plane]:
+    for part in parts:
+        pictures, rate = _decoded(part.clip, film)
+        pictures = pictures[int(part.skip_seconds * rate) :]
         for number in range(part_seconds * film.rate):
             yield pictures[_there_and_back(int(number * rate / film.rate), len(pictures))]
 

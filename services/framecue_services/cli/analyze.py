@@ -1,0 +1,143 @@
+"""`framecue analyze`: a film in, JSON lines out; the composition of every stage over one film.
+
+It holds no logic of theirs: it reads options, files and settings, pushes, and writes what comes.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from framecue.errors import SetupError, UnsupportedMediaError
+from framecue.media.segmenting import MediaInfo, probe
+from framecue.schemas.base import STREAM_ID
+from framecue.settings import Settings, load_settings
+from framecue.timeline import to_ms
+from framecue_services.cli.film import read_words, segments, sidecars
+from framecue_services.cli.output import write_line
+from framecue_services.cli.report.recording import Recording
+from framecue_services.cli.running import load, pipeline, read_rules, write_report
+from framecue_services.cli.wording import clean, clock
+
+DEFAULT_RULES = "default-rules.yaml"
+
+
+@dataclass(frozen=True)
+class AnalyzeRequest:
+    """What the command line asked for; None leaves it to the settings, `subtitles` to what lies beside the film."""
+
+    film: Path
+    subtitles: tuple[Path, ...] | None = None
+    lag_ms: int | None = None
+    rules: Path | None = None
+    model: str | None = None
+    sampling: Literal["exact", "keyframes"] | None = None
+    segment_seconds: float = 6.0
+    deterministic: bool | None = None
+    stream: str | None = None
+    report: Path | None = None
+
+
+def analyze_film(request: AnalyzeRequest, *, out: BinaryIO | None = None, err: Console | None = None) -> None:
+    """Writes the film's results to `out` as they come, and the report at the end.
+
+    Raises RulesError and SetupError for what is wrong with the call, other InputErrors for an unusable film.
+    """
+    out, err = out or sys.stdout.buffer, err or Console(stderr=True, highlight=False, soft_wrap=True)
+    rules = read_rules(request.rules, default=DEFAULT_RULES)
+    settings = _settings(request)
+    stream = _stream(request)
+    _check_places(request)
+    info = probe(request.film)
+    documents = sidecars(request.film) if request.subtitles is None else request.subtitles
+    words = read_words(request.film, documents, info=info)
+    for sentence in (*words.sources, *info.warnings, *words.warnings):
+        err.print(f"framecue: {clean(sentence)}", markup=False)
+    with _progress(err, info) as advance:
+        model = load(settings)
+        pieces = segments(
+            request.film,
+            words.cues,
+            seconds=Fraction(str(request.segment_seconds)),
+            lag_ms=settings.analysis.lag_ms,
+        )
+        with pipeline(model, settings, rules) as running:
+            recording = Recording(running.picture)
+            for piece, headers in pieces:
+                running.push_segment(stream, piece.data, headers=headers)
+                for result in running.pump():
+                    write_line(out, result)
+                    if request.report is not None:
+                        recording.add(result)
+                advance(to_ms(piece.end))
+    if request.report is not None:
+        notes = (*words.sources, *info.warnings, *words.warnings)
+        write_report(
+            request.report,
+            recording.recorded(),
+            rules,
+            title=request.film.name,
+            stream=stream,
+            settings=settings,
+            notes=[f"{note[:1].upper()}{note[1:]}." for note in notes],
+        )
+        err.print(f"framecue: the report is {request.report}", markup=False)
+
+
+def _settings(request: AnalyzeRequest) -> Settings:
+    """The deployment's settings, with what the command line says on top."""
+    settings = load_settings()
+    model = {"name": request.model, "deterministic": request.deterministic}
+    asked = {
+        "model": {name: value for name, value in model.items() if value is not None},
+        "sampling": {} if request.sampling is None else {"mode": request.sampling},
+        "analysis": {} if request.lag_ms is None else {"lag_ms": request.lag_ms},
+    }
+    return settings.model_copy(
+        update={name: getattr(settings, name).model_copy(update=values) for name, values in asked.items()}
+    )
+
+
+def _stream(request: AnalyzeRequest) -> str:
+    """The stream id asked for, else one made of the film's name; raises SetupError for an impossible one."""
+    if request.stream is None:
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", request.film.stem)[:128].strip("-") or "film"
+    if not STREAM_ID.fullmatch(request.stream):
+        raise SetupError(f"{request.stream!r} is no stream id: use 1 to 128 of A-Z a-z 0-9 . _ -")
+    return request.stream
+
+
+def _check_places(request: AnalyzeRequest) -> None:
+    """Whether the film can be read and the report written, before an hour is spent."""
+    try:
+        with request.film.open("rb"):
+            pass
+    except OSError as e:
+        raise UnsupportedMediaError(f"{request.film} cannot be read: {(e.strerror or str(e)).lower()}") from e
+    if request.report is not None and not request.report.parent.is_dir():
+        raise SetupError(f"the report cannot go to {request.report}: there is no folder {request.report.parent}")
+
+
+@contextmanager
+def _progress(err: Console, info: MediaInfo) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing anywhere else; the function it gives takes the media time reached, in ms."""
+    total = None if info.duration is None else to_ms(info.duration)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task("loading the model", total=total, at="")
+
+        def advance(until_ms: int) -> None:
+            at = clock(until_ms // 1000 * 1000)
+            of = "" if total is None else f" of {clock(total // 1000 * 1000)}"
+            progress.update(task, description="watching", completed=until_ms, at=f"{at}{of}")
+
+        yield advance

@@ -1,0 +1,126 @@
+"""A film as the pipeline wants it: self-contained segments, each with the cues that start in it in its headers.
+
+Words come from the film's own text tracks and from documents beside it. It must not know what is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from framecue.media.documents import Document, read_document
+from framecue.media.text_tracks import read_file_tracks
+
+from framecue.errors import SubtitleError
+from framecue.media.segmenting import CutSegment, MediaInfo, cut
+from framecue.schemas.media import Cue
+from framecue.schemas.segment import CUES_MAX, CueIn, Headers, SegmentHeaders, segment_headers
+from framecue.timeline import to_ms
+
+SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp")
+SESSION = "film"
+"""One name for every run: results are a function of the film."""
+CUE_TEXT_MAX = 10_000
+
+
+@dataclass(frozen=True)
+class Words:
+    """The film's words in media time, in order. `sources` say where they came from, `warnings` what was not read."""
+
+    cues: tuple[CueIn, ...]
+    sources: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def sidecars(film: Path) -> tuple[Path, ...]:
+    """Subtitle documents beside the film with its name: `film.srt`, `film.en.vtt`; in the order of their names."""
+    try:
+        beside = sorted(film.parent.iterdir())
+    except OSError:
+        return ()
+    return tuple(
+        path
+        for path in beside
+        if path.suffix.lower() in SIDECAR_SUFFIXES
+        and (
+            path.stem == film.stem
+            or (path.stem.startswith(f"{film.stem}.") and path.stem.count(".") == film.stem.count(".") + 1)
+        )
+        and path.is_file()
+    )
+
+
+def read_words(film: Path, documents: Sequence[Path], *, info: MediaInfo) -> Words:
+    """Everything that is said, from the film itself and from `documents`; raises SubtitleError that names the file."""
+    sources, warnings = [], []
+    tracks, found = read_file_tracks(film)
+    warnings += found
+    cues = [_cue(cue, -to_ms(info.first)) for cue in tracks]
+    if tracks:
+        sources.append(f"{len(tracks)} lines from the film's own text tracks")
+    for path in documents:
+        document = _document(path)
+        warnings += [f"{path.name}: {warning}" for warning in document.warnings]
+        cues += _document_cues(path, document, info=info)
+        sources.append(f"{len(document.cues)} lines from {path.name} ({document.format}, {document.encoding})")
+    ordered = sorted(dict.fromkeys(cues), key=lambda c: (c.start_ms or 0, c.end_ms or 0, c.text))
+    return Words(tuple(ordered), tuple(sources), tuple(dict.fromkeys(warnings)))
+
+
+def segments(
+    film: Path | bytes, cues: Iterable[CueIn], *, seconds: Fraction, lag_ms: int = 0
+) -> Iterator[tuple[CutSegment, Headers]]:
+    """The film in pieces of about `seconds`, numbered, timed, the last one marked as the end.
+
+    A cue goes with the piece in which it is said, `lag_ms` before it appears; what is said after the film goes with the
+    last. Raises the MediaError tree.
+    """
+    waiting = list(cues)
+    pieces = cut(film, target_seconds=seconds)
+    piece = next(pieces, None)
+    while piece is not None:
+        after = next(pieces, None)
+        due = len(waiting)
+        if after is not None:
+            until = to_ms(piece.end)
+            due = sum((cue.start_ms or 0) - lag_ms < until for cue in waiting)
+        due = min(due, CUES_MAX)  # more than one header holds follow with the next piece
+        headers = SegmentHeaders(
+            session=SESSION, seq=piece.index, start=piece.start, cues=tuple(waiting[:due]), end=after is None
+        )
+        waiting = waiting[due:]
+        yield piece, segment_headers(headers)
+        piece = after
+
+
+def _document(path: Path) -> Document:
+    try:
+        return read_document(path)
+    except SubtitleError as e:
+        raise SubtitleError(f"{path.name}: {e.reason}") from e
+
+
+def _document_cues(path: Path, document: Document, *, info: MediaInfo) -> Iterator[CueIn]:
+    """The document's cues in media time; raises SubtitleError where its clock is none that a film has."""
+    match document.clock:
+        case "start":
+            shift_ms = 0
+        case "mpegts" | "container":
+            shift_ms = -to_ms(info.first)
+        case "wall" | "live":
+            raise SubtitleError(
+                f"{path.name}: its lines say no time in the film; give start_ms and end_ms, or an SRT file"
+            )
+    for cue in document.cues:
+        yield _cue(cue, shift_ms)
+
+
+def _cue(cue: Cue, shift_ms: int) -> CueIn:
+    return CueIn(
+        start_ms=cue.start_ms + shift_ms,
+        end_ms=max(cue.start_ms, cue.end_ms) + shift_ms,
+        text=cue.text[:CUE_TEXT_MAX],
+        language=cue.language,
+    )

@@ -1,0 +1,113 @@
+"""Tells a run in the terminal as it happens: what is seen, what later words revise, which events fire and why.
+
+Plain text where the output is no terminal. It knows the wire models and draws; it decides nothing.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from framecue.schemas.annotation import Annotation
+from framecue.schemas.caption import Caption
+from framecue.schemas.event import WARNING, Event
+from framecue.schemas.rules import UNKNOWN, RuleSet
+from framecue_services.cli.output import Result
+from framecue_services.cli.wording import clean, clock, decided_by, degraded, ending, event_name, is_built_in
+
+_BAR = 12
+_LABEL = 22
+_INDENT = " " * 7
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+class Narration:
+    """Prints results; counts them for the summary. Text from outside is cleaned and never read as markup."""
+
+    def __init__(self, console: Console, rules: RuleSet) -> None:
+        self._console = console
+        self._rules = {rule.name: rule for rule in rules.events}
+        self._words: dict[str, tuple[str, ...]] = {}
+        self.windows, self.revisions, self.events = 0, 0, 0
+
+    def tell(self, result: Result) -> None:
+        """Prints one result, or nothing where a revision says nothing new to a reader."""
+        match result:
+            case Annotation():
+                self._annotation(result)
+            case Event() if is_built_in(result.rule):
+                self._built_in(result)
+            case Event():
+                self._event(result)
+            case Caption() if result.text:
+                self._line(Text(f"{_INDENT}{clean(result.text)}", "italic dim"))
+
+    def _annotation(self, annotation: Annotation) -> None:
+        quotes = tuple(clean(cue.text) for cue in annotation.text.cues)
+        before = self._words.get(annotation.id)
+        self._words[annotation.id] = quotes
+        if before is None:
+            self.windows += 1
+            self._window(annotation, quotes)
+            return
+        self.revisions += 1
+        if quotes != before:
+            lag = f", {annotation.text.lag_ms / 1000:g} s late" if annotation.text.lag_ms else ""
+            line = Text.assemble((f"{clock(annotation.start_ms):>5}  ", "dim"), ("↻ revised", "yellow"))
+            line.append(f" to revision {annotation.revision}: the words came{lag}", "dim")
+            self._line(line)
+            self._quotes(quotes)
+
+    def _window(self, annotation: Annotation, quotes: tuple[str, ...]) -> None:
+        line = Text(f"{clock(annotation.start_ms):>5}  ", "dim")
+        if annotation.scene is None:
+            line.append("no scene", "dim")
+        else:
+            style = "dim" if annotation.scene.label == UNKNOWN else "bold"
+            line.append(f"{clean(annotation.scene.label)[:_LABEL]:<{_LABEL}} ", style)
+            line.append_text(_bar(annotation.scene.score))
+            line.append(f" {annotation.scene.score:.2f}")
+            if annotation.scene.label == UNKNOWN and annotation.scene.runners_up:
+                best = annotation.scene.runners_up[0]
+                line.append(f"  at most {clean(best.label)} {best.score:.2f}", "dim")
+        if annotation.degraded:
+            line.append(f"  {degraded(annotation.degraded)}", "red")
+        self._line(line)
+        self._quotes(quotes)
+
+    def _quotes(self, quotes: tuple[str, ...]) -> None:
+        for quote in quotes:
+            self._line(Text(f"{_INDENT}“{quote}”", "cyan"))
+
+    def _event(self, event: Event) -> None:
+        rule = self._rules.get(event.rule)
+        name = f" {clean(event_name(event.rule))} "
+        if event.phase == "updated":
+            return
+        self.events += event.phase == "started"
+        if event.phase == "started":
+            line = Text.assemble(_INDENT, (f"▶{name}", "bold white on magenta"), f" from {clock(event.start_ms)}")
+            line.append(f"  {decided_by(rule, event)}", "magenta")
+        else:
+            end = "" if event.end_ms is None else f" at {clock(event.end_ms)}"
+            line = Text.assemble(_INDENT, (f"■{name}", "magenta"), f" {event.phase}{end}")
+            line.append(f"  {ending(event, rule)}", "dim")
+        self._line(line)
+
+    def _built_in(self, event: Event) -> None:
+        style = "yellow" if event.rule == WARNING else "blue"
+        line = Text.assemble(_INDENT, (f"• {event_name(event.rule)}", style), (f" at {clock(event.start_ms)}", "dim"))
+        if event.message:
+            line.append(f"  {clean(event.message)}", "dim")
+        self._line(line)
+
+    def _line(self, line: Text) -> None:
+        self._console.print(line, soft_wrap=True)
+
+
+def _bar(score: float) -> Text:
+    """`score` as a bar of twelve cells, in steps of an eighth of one."""
+    eighths = round(max(0.0, min(1.0, score)) * _BAR * 8)
+    full, part = divmod(eighths, 8)
+    drawn = "█" * full + (_EIGHTHS[part] if part else "")
+    return Text(f"{drawn:<{_BAR}}", "green on grey23")

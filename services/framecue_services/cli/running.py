@@ -1,0 +1,94 @@
+"""What `analyze` and `demo` share: from rules and settings to a running pipeline, and from its results to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+
+from framecue.errors import RulesError, SetupError
+from framecue.media.decoding import DecodeLimits
+from framecue.media.pool import DecoderPool
+from framecue.media.sampling import Sampling
+from framecue.models.loading import find_record, load_model
+from framecue.models.protocols import Model
+from framecue.schemas.rules import RuleSet, rules_from_yaml
+from framecue.settings import Settings
+from framecue_services.cli.embedded import EmbeddedPipeline
+from framecue_services.cli.report.page import About, render
+from framecue_services.cli.report.recording import Recorded
+
+RULES_BYTES_MAX = 4 << 20
+
+
+def shipped(name: str) -> str:
+    """The text of a file that ships with the command line."""
+    return files("framecue_services.cli").joinpath("data", name).read_text("utf-8")
+
+
+def read_rules(path: Path | None, *, default: str) -> RuleSet:
+    """The rules in `path`, else the shipped file `default`; raises RulesError naming file and line."""
+    if path is None:
+        return rules_from_yaml(shipped(default), source=default)
+    try:
+        with path.open("rb") as file:
+            data = file.read(RULES_BYTES_MAX + 1)
+        text = data.decode()
+    except OSError as e:
+        raise RulesError(f"cannot be read: {e.strerror}", source=str(path)) from e
+    except UnicodeDecodeError as e:
+        raise RulesError("is no UTF-8 text; save it as UTF-8", source=str(path)) from e
+    if len(data) > RULES_BYTES_MAX:
+        raise RulesError(f"is larger than {RULES_BYTES_MAX >> 20} MiB", source=str(path))
+    return rules_from_yaml(text, source=str(path))
+
+
+def load(settings: Settings) -> Model:
+    """The model that the settings name; raises SetupError with the cure."""
+    chosen = settings.model
+    return load_model(chosen.name, lock=_lock(settings), deterministic=chosen.deterministic, device=chosen.device)
+
+
+@contextmanager
+def pipeline(model: Model, settings: Settings, rules: RuleSet) -> Iterator[EmbeddedPipeline]:
+    """Every stage in this process, with `rules` in force from the start; closes its decoders at the end."""
+    ingest = settings.ingest.model_dump(exclude={"decoders"})
+    limits = DecodeLimits(**{**ingest, "max_seconds": Fraction(settings.ingest.max_seconds)})
+    with (
+        DecoderPool(
+            settings.ingest.decoders, limits=limits, sampling=Sampling(**settings.sampling.model_dump())
+        ) as pool,
+        EmbeddedPipeline(model, decoders=pool, machine=settings.analysis.machine()) as running,
+    ):
+        running.set_rules(rules)
+        yield running
+
+
+def write_report(
+    path: Path, recorded: Recorded, rules: RuleSet, *, title: str, stream: str, settings: Settings, notes: Sequence[str]
+) -> None:
+    """Writes the page of a run; raises SetupError where it cannot be written."""
+    about = About(
+        title=title,
+        stream=stream,
+        version=version("framecue"),
+        notes=tuple(notes),
+        calibration=_calibration(settings),
+    )
+    try:
+        path.write_text(render(recorded, rules.of_stream(stream), about=about), "utf-8")
+    except OSError as e:
+        raise SetupError(f"the report cannot be written to {path}: {e.strerror}") from e
+
+
+def _lock(settings: Settings) -> Path | None:
+    return settings.model.lock if settings.model.lock.exists() else None
+
+
+def _calibration(settings: Settings) -> str:
+    """How the model's picture scores were fitted, in a clause; empty where nobody says."""
+    fit = find_record(settings.model.name, lock=_lock(settings)).picture.fit
+    return "" if fit is None else f"fitted on {fit.data} ({fit.on}), calibration error {fit.calibration_error:.2f}"
