@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -83,11 +83,9 @@ class AnalysisSettings(Section):
 
 
 Exact = Annotated[
-    Fraction,
-    BeforeValidator(lambda value: exact_seconds(str(value) if isinstance(value, float) else value)),
-    PlainSerializer(lambda value: value),
+    Fraction, BeforeValidator(lambda value: exact_seconds(str(value) if isinstance(value, float) else value))
 ]
-"""A Fraction that a person may write as 2.5; unlike on the wire it stays one when dumped."""
+"""A Fraction, that a person may also write as 2.5. (pydantic dumps a Fraction as text: hand on fields, not dumps.)"""
 
 
 class SamplingSettings(Section):
@@ -102,7 +100,7 @@ class SamplingSettings(Section):
 
     def plan(self) -> Sampling:
         """The same as plain values, as decoders take them."""
-        return Sampling(**self.model_dump())
+        return Sampling(**dict(self))
 
 
 class IngestSettings(Section):
@@ -121,7 +119,7 @@ class IngestSettings(Section):
         """The bounds of one segment as plain values, as the pool of decoders takes them."""
         from framecue.media.decoding import DecodeLimits  # here, since it loads av, and settings are read by all
 
-        return DecodeLimits(**self.model_dump(exclude={"decoders"}))
+        return DecodeLimits(**{name: value for name, value in self if name != "decoders"})
 
 
 class ModelSettings(Section):

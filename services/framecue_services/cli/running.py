@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 from framecue.errors import RulesError, SetupError
-from framecue.media.decoding import DecodeLimits
 from framecue.media.pool import DecoderPool
-from framecue.media.sampling import Sampling
 from framecue.models.loading import find_record, load_model
 from framecue.models.protocols import Model
 from framecue.schemas.rules import RuleSet, rules_from_yaml
@@ -55,12 +52,9 @@ def load(settings: Settings) -> Model:
 @contextmanager
 def pipeline(model: Model, settings: Settings, rules: RuleSet) -> Iterator[EmbeddedPipeline]:
     """Every stage in this process, with `rules` in force from the start; closes its decoders at the end."""
-    ingest = settings.ingest.model_dump(exclude={"decoders"})
-    limits = DecodeLimits(**{**ingest, "max_seconds": Fraction(settings.ingest.max_seconds)})
+    ingest = settings.ingest
     with (
-        DecoderPool(
-            settings.ingest.decoders, limits=limits, sampling=Sampling(**settings.sampling.model_dump())
-        ) as pool,
+        DecoderPool(ingest.decoders, limits=ingest.limits(), sampling=settings.sampling.plan()) as pool,
         EmbeddedPipeline(model, decoders=pool, machine=settings.analysis.machine()) as running,
     ):
         running.set_rules(rules)
