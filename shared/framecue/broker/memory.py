@@ -19,11 +19,16 @@ from framecue.clock import Clock
 from framecue.errors import BrokerError
 from framecue.schemas.topics import TOPICS
 
-KEEP_BYTES: Mapping[str, int] = MappingProxyType({"segments": 0, "subtitles": 0, "media": 512 << 20})
-"""By topic, how many bytes stay once every group that reads it has; other topics hold small records and keep all.
-
-512 MiB of media are about three hours of pictures at two a second.
-"""
+KEEP_BYTES: Mapping[str, int] = MappingProxyType(
+    {
+        "segments": 64 << 20,
+        "subtitles": 8 << 20,
+        "media": 512 << 20,  # about three hours of pictures at two a second
+        "features": 64 << 20,
+        "deadletter": 64 << 20,
+    }
+)
+"""By topic, how many bytes stay once every group that reads it has; other topics hold small records, and keep all."""
 
 
 @dataclass
@@ -43,7 +48,7 @@ class _Log:
         self.size += _bytes(record)
 
     def read(self, offset: int) -> Iterator[tuple[int, Record]]:
-        return islice(self.entries, max(0, offset - self.start), None)
+        return (self.entries[i] for i in range(max(0, offset - self.start), len(self.entries)))
 
     def trim(self, keep_bytes: int, before: int) -> None:
         """Drops the oldest records while more than `keep_bytes` are held, and none at or after offset `before`."""
@@ -133,7 +138,7 @@ class MemoryBroker:
             return
         log = self._logs[at]
         readers = [g.committed.get(at, 0) for g in self._groups.values() if at.topic in g.topics]
-        log.trim(keep // self._partitions[at.topic], min(readers, default=0))
+        log.trim(keep // self._partitions[at.topic], min(readers, default=log.end))
 
     def _log(self, at: TopicPartition) -> _Log:
         if at not in self._logs:

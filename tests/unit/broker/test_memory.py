@@ -61,6 +61,13 @@ def _polled(consumer):
     return consumer
 
 
+def test_a_topic_that_nobody_reads_is_bounded_too() -> None:
+    broker = MemoryBroker(partitions=1, keep_bytes={"features": 20})
+    broker.commit([Message("features", b"", bytes(10), partition=0) for _ in range(5)])
+    kept = [broker.fetch("features", partition=0, offset=i) is not None for i in range(5)]
+    assert kept == [False, False, False, True, True]
+
+
 def test_a_topic_without_a_bound_keeps_everything() -> None:
     broker = MemoryBroker(partitions=1)
     consumer = broker.consumer("g", ["annotations"])
