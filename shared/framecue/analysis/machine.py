@@ -124,7 +124,7 @@ class StreamMachine:
         if self._fold is not None and self._fold.state.session != segment.session:
             out += self._close("epoch")
         if self._fold is None:
-            return out + self._open(segment)
+            return out + self._leave(self._open(segment))
         return out + self._continue(self._fold, segment)
 
     def _of_a_retired_session(self, segment: SegmentFeatures) -> list[Result]:
@@ -151,7 +151,8 @@ class StreamMachine:
             case Place.FIRST | Place.LATE | Place.CONTINUES | Place.GAP:
                 if held is not None:
                     self._stray(fold)
-                return self._accept(fold, segment, placement)
+                self._accept(fold, segment, placement)
+                return self._leave(fold)
             case Place.TOO_FAR_BACK if held is None:
                 self._count("too_far_back")
                 epoch.timebase.back += segment.requeued_from is None
@@ -166,7 +167,7 @@ class StreamMachine:
         if follows(held, segment, self._settings):
             epoch.held = None
             out = self._close("epoch")
-            return out + self._open(held) + self._segment(segment)
+            return out + self._continue(self._open(held), segment)
         self._stray(fold)
         epoch.held = segment
         return list(fold.results())
@@ -180,9 +181,12 @@ class StreamMachine:
         fold.state.held = None
         fold.warn("one segment lay far from the rest of the stream; it is left out", once=False)
 
-    def _open(self, segment: SegmentFeatures) -> list[Result]:
-        """A new run begins with `segment`; text that waited for it is bound."""
+    def _open(self, segment: SegmentFeatures) -> EpochFold:
+        """A new run begins with `segment`; text that waited for it is bound. Another session before it is replaced."""
         state = self._state
+        if state.session != segment.session:
+            self._retire()
+        state.session = segment.session
         state.last_epoch = max(segment.origin.at_ms or 0, state.last_epoch + 1)
         epoch = Epoch(state.last_epoch, segment.session, (segment.origin.topic, segment.origin.partition))
         epoch.rules = state.rules
@@ -191,14 +195,15 @@ class StreamMachine:
         placement = epoch.timebase.place(segment, self._settings)
         fold.begin(placement.begin_ms)
         fold.use_rules(self._compiled[state.rules])
-        return self._accept(fold, segment, placement)
+        self._accept(fold, segment, placement)
+        return fold
 
     def _fold_of(self, epoch: Epoch) -> EpochFold:
         return EpochFold(
             epoch, stream=self._stream, model=self._model, settings=self._settings, compiled=self._compiled
         )
 
-    def _accept(self, fold: EpochFold, segment: SegmentFeatures, placement: Placement) -> list[Result]:
+    def _accept(self, fold: EpochFold, segment: SegmentFeatures, placement: Placement) -> None:
         epoch = fold.state
         if epoch.signal is not None:
             self._signal_back(fold, placement.begin_ms)
@@ -214,22 +219,32 @@ class StreamMachine:
             fold.warn(f"a segment is damaged: {segment.damaged}")
         self._bind_waiting(fold)
         epoch.ending = epoch.ending or segment.end
-        if epoch.ending and not epoch.gaps:
+
+    def _leave(self, fold: EpochFold) -> list[Result]:
+        """What leaves because of the segments accepted; a run that has all it said it would have is over."""
+        if fold.state.ending and not fold.state.gaps:
             return self._close("end")
         return list(fold.results())
 
     def _close(self, reason: Reason) -> list[Result]:
-        """The open run is over; its session never opens again."""
+        """The open run is over. A session that ended never opens again; one that fell idle or jumped may."""
         fold = self._fold
         if fold is None:
             return []
         if fold.state.held is not None:
             self._stray(fold)
         out = fold.close(reason)
-        if fold.state.session is not None:
-            self._state.retired = [*self._state.retired, fold.state.session][-REMEMBERED:]
+        if reason == "end":
+            self._retire()
         self._fold, self._state.epoch = None, None
         return list(out)
+
+    def _retire(self) -> None:
+        """The session of the last run is over: ended or replaced."""
+        state = self._state
+        if state.session is not None:
+            state.retired = [*state.retired, state.session][-REMEMBERED:]
+        state.session = None
 
     # words
 
@@ -333,7 +348,7 @@ class StreamMachine:
         if self._idle_since(fold.state, self._settings.idle_ms):
             held, fold.state.held = fold.state.held, None
             out += self._close("end" if fold.state.ending else "idle")
-            return out + (self._open(held) if held is not None else [])
+            return out + (self._leave(self._open(held)) if held is not None else [])
         if fold.state.ending and self._idle_since(fold.state, self._settings.reorder_ms):
             return self._close("end")
         if (tick.topic, tick.partition) == fold.state.source and tick.caught_up:

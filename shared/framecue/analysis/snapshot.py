@@ -28,6 +28,8 @@ class StreamState:
     """All of a stream: what outlives its runs, and the run that is open."""
 
     last_epoch: int = -1
+    session: str | None = None
+    """Of the last run, unless it ended: replaced when another opens."""
     retired: list[str] = field(default_factory=list)
     """Sessions that ended or were replaced, newest last: they never open again."""
     waiting: list[WaitingText] = field(default_factory=list)
