@@ -65,7 +65,7 @@ def make_clip(
     fps: Fraction | int = 25,
     size: tuple[int, int] = (320, 180),
     container: Container = "mpegts",
-    codec: str = "libx264",
+    codec: str | None = "libx264",
     gop: int | None = None,
     bframes: int = 0,
     pattern: Named | Pattern = "counter",
@@ -80,7 +80,8 @@ def make_clip(
     """The bytes of a clip, also written to `path` where one is given.
 
     `gop` is frames from key frame to key frame (default: one second's worth); `start` the time of the first frame;
-    `rotation` (degrees, hflip, vflip) as `set_display_rotation` takes it; `options` go to the encoder.
+    `rotation` (degrees, hflip, vflip) as `set_display_rotation` takes it; `options` go to the encoder; `codec` None
+    leaves the picture out.
     """
     fps = Fraction(fps)
     fmt, muxing = _FORMATS[container]
@@ -89,25 +90,26 @@ def make_clip(
     with av.open(
         out, "w", format=fmt, options={"avoid_negative_ts": "disabled", "fflags": "+bitexact"} | muxing
     ) as muxer:
-        video = muxer.add_stream(codec, rate=fps, options=_options(codec, bframes, options))
-        video.width, video.height = size
-        video.pix_fmt = pix_fmt
-        video.gop_size = gop or max(1, round(fps))
-        video.max_b_frames = bframes
-        video.codec_context.time_base = 1 / fps
-        video.codec_context.thread_count = 1
-        if sample_aspect is not None:
-            video.sample_aspect_ratio = video.codec_context.sample_aspect_ratio = sample_aspect
-        if rotation is not None:
-            video.set_display_rotation(*rotation)
+        video = muxer.add_stream(codec, rate=fps, options=_options(codec, bframes, options)) if codec else None
         sound = muxer.add_stream("aac", rate=16_000) if audio else None
         tracks = [_add_text(muxer, t) for t in texts]
         packets = []
-        for i in range(round(fps * Fraction(seconds))):
-            frame = av.VideoFrame.from_ndarray(draw(i, i / fps), format="rgb24")
-            frame.pts, frame.time_base = i + round(start * fps), 1 / fps
-            packets += video.encode(frame)
-        packets += video.encode(None)
+        if video is not None:
+            video.width, video.height = size
+            video.pix_fmt = pix_fmt
+            video.gop_size = gop or max(1, round(fps))
+            video.max_b_frames = bframes
+            video.codec_context.time_base = 1 / fps
+            video.codec_context.thread_count = 1
+            if sample_aspect is not None:
+                video.sample_aspect_ratio = video.codec_context.sample_aspect_ratio = sample_aspect
+            if rotation is not None:
+                video.set_display_rotation(*rotation)
+            for i in range(round(fps * Fraction(seconds))):
+                frame = av.VideoFrame.from_ndarray(draw(i, i / fps), format="rgb24")
+                frame.pts, frame.time_base = i + round(start * fps), 1 / fps
+                packets += video.encode(frame)
+            packets += video.encode(None)
         if sound is not None:
             packets += _tone(sound, Fraction(seconds), start)
         for track, stream in zip(texts, tracks, strict=True):

@@ -1,9 +1,11 @@
-"""What a decoder child may be made to do by hostile bytes, as tasks for `DecoderPool`. Only tests can name them."""
+"""What hostile bytes may make of a decoder child, as a task for `DecoderPool`. The product cannot name it."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import stat
+import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +18,7 @@ def run(
     data: bytes, *, start: Fraction | None, program: int | None, sampling: Sampling, limits: DecodeLimits
 ) -> DecodedSegment:
     """Does what the first word of `data` says; anything else is decoded."""
-    word, _, rest = data[:200].partition(b" ")
+    word, _, rest = data[:300].partition(b" ")
     match word:
         case b"segfault":
             ctypes.string_at(0)
@@ -29,23 +31,29 @@ def run(
                 pass
         case b"eat":
             bytearray(limits.memory_bytes)
-        case b"garbage":
-            os.write(int(rest), b"\x00\x00\x00\x05hello")
+        case b"lie":
+            os.write(_pool_socket(), (5).to_bytes(4, "big") + b"hello")
+        case b"flood":
+            os.write(_pool_socket(), (1 << 30).to_bytes(4, "big"))
         case b"bug":
             raise KeyError("a fault of ours")
-        case b"say":
-            return _saying(str({**os.environ, "parent": os.getppid(), "torch": "torch" in _modules()}))
         case b"write":
-            Path(rest.decode()).write_bytes(b"x" * 100)
+            Path(os.fsdecode(rest)).write_bytes(b"x")
+        case b"say":
+            known = {**os.environ, "pid": os.getpid(), "parent": os.getppid(), "torch": "torch" in sys.modules}
+            zero = Fraction(0)
+            return DecodedSegment(
+                container="", wraps=False, first=zero, last=zero, last_duration=zero, warnings=(str(known),)
+            )
     return decode_segment(data, start=start, program=program, sampling=sampling, limits=limits)
 
 
-def _saying(text: str) -> DecodedSegment:
-    zero = Fraction(0)
-    return DecodedSegment(container="test", wraps=False, first=zero, last=zero, last_duration=zero, warnings=(text,))
+def _pool_socket() -> int:
+    return next(fd for fd in range(3, 64) if _is_socket(fd))
 
 
-def _modules() -> set[str]:
-    import sys
-
-    return set(sys.modules)
+def _is_socket(fd: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        return False
