@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from framecue.errors import SetupError, UnsupportedMediaError
 from framecue.media.segmenting import MediaInfo, probe
+from framecue.models.protocols import Model
 from framecue.schemas.base import STREAM_ID
 from framecue.settings import Settings, load_settings
 from framecue.timeline import to_ms
@@ -47,8 +48,14 @@ class AnalyzeRequest:
     report: Path | None = None
 
 
-def analyze_film(request: AnalyzeRequest, *, out: BinaryIO | None = None, err: Console | None = None) -> None:
-    """Writes the film's results to `out` as they come, and the report at the end.
+def analyze_film(
+    request: AnalyzeRequest,
+    *,
+    load: Callable[[Settings], Model] = load,
+    out: BinaryIO | None = None,
+    err: Console | None = None,
+) -> None:
+    """Writes the film's results to `out` (stdout) as they come, says the rest on `err` (stderr), the report at the end.
 
     Raises RulesError and SetupError for what is wrong with the call, other InputErrors for an unusable film.
     """

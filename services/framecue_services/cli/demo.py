@@ -7,7 +7,7 @@ the model will say.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, files
@@ -17,6 +17,7 @@ from rich.console import Console
 
 from framecue.errors import SetupError
 from framecue.media.joining import Part, join_clips
+from framecue.models.protocols import Model
 from framecue.schemas.rules import rules_from_yaml
 from framecue.schemas.segment import CueIn
 from framecue.settings import Settings, load_settings
@@ -54,12 +55,12 @@ LINES = (
     Line(12_500, 14_500, "I'm late! I'm late, for a very important date."),
     Line(17_000, 19_000, "Never mind. I will stay here in the sun."),
     Line(20_500, 22_500, "Could you drive a little faster, please?"),
-    Line(23_000, 25_000, "I am late for my own wedding!"),
-    Line(25_500, 26_800, "They will not start without me."),
+    Line(23_200, 24_800, "I am late for my own wedding!"),
+    Line(25_300, 26_800, "They will not start without me."),
 )
 
 
-def run_demo(output: Path, *, console: Console | None = None) -> None:
+def run_demo(output: Path, *, load: Callable[[Settings], Model] = load, console: Console | None = None) -> None:
     """Plays the demo into `output` and the terminal; raises SetupError where something is missing."""
     console = console or Console(highlight=False)
     parts = [Part(_clip(name), skip) for name, skip in CLIPS]
@@ -138,10 +139,11 @@ def _srt_time(ms: int) -> str:
 
 def _introduce(console: Console) -> None:
     lag = f"{LAG_MS // 1000} s"
-    console.print(f"[bold]FrameCue demo[/bold]: a street, a meadow and a car as one stream, with subtitles {lag} late")
     console.print(
-        "[dim]Eight scene labels, of which three fit; events by words, by picture and by both.[/dim]\n"
+        f"[bold]FrameCue demo[/bold]: a street, a meadow and a car as one stream, with subtitles {lag} late",
+        soft_wrap=True,
     )
+    console.print("[dim]Eight scene labels, of which three fit; events by words, by picture and by both.[/dim]\n")
 
 
 def _write(report: Path, recording: Recording, settings: Settings, rules_text: str) -> None:

@@ -180,6 +180,7 @@ class Page:
 
     timelines: tuple[Timeline, ...]
     shares: tuple[Share, ...]
+    labels: tuple[str, ...]
     events: tuple[EventCard, ...]
     events_left_out: int
     built_in: tuple[BuiltIn, ...]
@@ -224,6 +225,7 @@ def lay_out(recorded: Recorded, rules: RuleSet) -> Page:
     return Page(
         timelines=timelines,
         shares=_shares(recorded.annotations, colors),
+        labels=tuple(clean(label) for scene in rules.scenes for label in scene.labels),
         events=tuple(_card(h, named.get(h[-1].rule), recorded) for h in user[:EVENTS_MAX]),
         events_left_out=max(0, len(user) - EVENTS_MAX),
         built_in=tuple(_built_in(e) for e in own[:BUILT_IN_MAX]),

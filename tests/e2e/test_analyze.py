@@ -1,0 +1,145 @@
+"""`framecue analyze` over whole films: what comes out, byte for byte, and what is said where a film is no use."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from framecue.errors import LimitExceededError, SubtitleError
+from framecue_services.cli.analyze import AnalyzeRequest, analyze_film
+from tests.support.clips import Line, Picture, TextTrack, make_clip
+from tests.support.encoders import PALETTE, light_model
+
+PARTS = ("red", "green", "blue")
+SECONDS = 4
+RULES = """
+scenes:
+  - labels: [red, green, blue, yellow]
+events:
+  - {name: green seen, picture: [green]}
+  - {name: goal said, text: [he scores a goal]}
+  - {name: blue goal, picture: [blue], text: [he scores a goal], combine: both, tolerance: 0}
+"""
+SRT = "1\n00:00:00,500 --> 00:00:01,500\nhe scores a goal\n\n2\n00:00:08,500 --> 00:00:09,500\nhe scores a goal\n"
+
+
+def coloured(index: int, at: Fraction) -> Picture:
+    """Red, green and blue, four seconds each."""
+    return np.full((90, 160, 3), PALETTE[PARTS[min(int(at) // SECONDS, 2)]], np.uint8)
+
+
+def make_film(folder: Path, *, name: str = "film.mkv", container: Any = "matroska", **more: Any) -> Path:
+    path = folder / name
+    make_clip(path, seconds=12, size=(160, 90), container=container, pattern=coloured, **more)
+    return path
+
+
+def analyze(film: Path, **asked: Any) -> tuple[list[dict[str, Any]], str]:
+    """The results as JSON values, and what was said beside."""
+    rules = film.parent / "rules.yaml"
+    rules.write_text(RULES)
+    out, err = io.BytesIO(), io.StringIO()
+    request = replace(AnalyzeRequest(film=film, rules=rules, segment_seconds=2), **asked)
+    analyze_film(request, load=lambda _: light_model(), out=out, err=Console(file=err, width=300))
+    return [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue()
+
+
+def scenes(results: Sequence[dict[str, Any]]) -> list[str]:
+    """The label of each window, as it ended."""
+    last = {r["start_ms"]: r["scene"]["label"] for r in results if r["type"] == "annotation"}
+    return [last[at] for at in sorted(last)]
+
+
+def spans(results: Sequence[dict[str, Any]]) -> set[tuple[str, int, int]]:
+    """The rules' events as they ended: rule, start, end."""
+    last = {r["id"]: r for r in results if r["type"] == "event" and not r["rule"].startswith("framecue.")}
+    return {(r["rule"], r["start_ms"], r["end_ms"]) for r in last.values()}
+
+
+def test_a_film_with_subtitles_beside_it(tmp_path: Path) -> None:
+    film = make_film(tmp_path)
+    (tmp_path / "film.en.srt").write_text(SRT)
+    (tmp_path / "film2.srt").write_text(SRT)
+    results, said = analyze(film)
+    assert scenes(results) == ["red", "red", "green", "green", "blue", "blue"]
+    assert spans(results) == {
+        ("goal said", 0, 2000),
+        ("green seen", 4000, 8000),
+        ("goal said", 8000, 10_000),
+        ("blue goal", 8000, 10_000),
+    }
+    assert "2 lines from film.en.srt" in said
+    assert "film2" not in said
+
+
+def test_text_in_the_film_gives_what_a_document_beside_it_gives(tmp_path: Path) -> None:
+    lines = (Line(500, 1500, "he scores a goal"), Line(8500, 9500, "he scores a goal"))
+    results, said = analyze(make_film(tmp_path, texts=(TextTrack(lines),)), subtitles=())
+    assert ("blue goal", 8000, 10_000) in spans(results)
+    assert "2 lines from the film's own text tracks" in said
+
+
+def test_lag_moves_the_words_back(tmp_path: Path) -> None:
+    film = make_film(tmp_path)
+    late = tmp_path / "late.srt"
+    late.write_text("1\n00:00:11,500 --> 00:00:12,500\nhe scores a goal\n")
+    results, _ = analyze(film, subtitles=(late,), lag_ms=3000)
+    assert ("blue goal", 8000, 10_000) in spans(results)
+    cues = [cue for r in results if r["type"] == "annotation" for cue in r["text"]["cues"]]
+    assert {(c["start_ms"], c["lag_ms"]) for c in cues} == {(8500, 3000)}
+
+
+def test_two_runs_are_equal_to_the_byte_and_so_are_their_reports(tmp_path: Path) -> None:
+    film = make_film(tmp_path)
+    (tmp_path / "film.srt").write_text(SRT)
+    first = analyze(film, report=tmp_path / "a.html")[0]
+    second = analyze(film, report=tmp_path / "b.html")[0]
+    assert first == second
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mp4", "fmp4"])
+def test_the_container_changes_nothing(tmp_path: Path, container: str) -> None:
+    (tmp_path / "film.srt").write_text(SRT)
+    results = analyze(make_film(tmp_path), segment_seconds=6)[0]
+    again = analyze(make_film(tmp_path, name="film.bin", container=container))[0]
+    decided = [spans(r) for r in (results, again)]
+    assert decided[0] == decided[1]
+    assert scenes(results) == scenes(again)
+
+
+def test_a_stream_id_comes_from_the_name_of_the_film(tmp_path: Path) -> None:
+    results, _ = analyze(make_film(tmp_path, name="My film (1).mkv"))
+    assert {r["stream"] for r in results} == {"My-film-1"}
+
+
+def test_a_group_of_pictures_beyond_the_limit_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    film = tmp_path / "film.mkv"
+    make_clip(film, seconds=40, fps=5, size=(64, 36), container="matroska", gop=1000)
+    with pytest.raises(LimitExceededError, match="re-encod"):
+        analyze(film)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("words.sub", b"\x00\x00\x01\xba" + bytes(64), "words.sub: "),  # a bitmap format
+        ("words.json", b'[{"at": "2026-01-31T12:00:00Z", "text": "hello"}]', "say no time in the film"),
+        ("absent.srt", None, "absent.srt"),
+    ],
+)
+def test_words_that_cannot_be_used_name_their_file(tmp_path: Path, name: str, data: bytes | None, says: str) -> None:
+    words = tmp_path / name
+    if data is not None:
+        words.write_bytes(data)
+    with pytest.raises(SubtitleError, match=says):
+        analyze(make_film(tmp_path), subtitles=(words,))

@@ -1,0 +1,77 @@
+"""`framecue demo`: the default model on real clips names what it sees, and the events fire where they should."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from framecue.errors import SetupError
+from framecue_services.cli import demo
+
+FITTING = {0: "city traffic", 10_000: "an animal outdoors", 20_000: "a man in a suit"}
+EVENTS = {
+    "traffic warning": (0, 4000),  # by words alone
+    "animal in view": (10_000, 20_000),  # by picture alone
+    "groom in a hurry": (22_000, 26_000),  # by both; the rabbit is late too
+}
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, list[dict[str, Any]]]:
+    """The demo's folder, what it told, and its results."""
+    folder = tmp_path_factory.mktemp("demo") / "out"
+    out = io.StringIO()
+    demo.run_demo(folder, console=Console(file=out, width=160, highlight=False))
+    return folder, out.getvalue(), [json.loads(line) for line in (folder / "results.jsonl").open()]
+
+
+@pytest.mark.model
+def test_the_fitting_label_leads_and_nothing_is_named_wrong(played: tuple[Path, str, list[dict[str, Any]]]) -> None:
+    windows = {r["start_ms"]: r["scene"] for r in played[2] if r["type"] == "annotation"}
+    assert len(windows) == 15
+    named: dict[int, set[str]] = {part: set() for part in FITTING}
+    for at, scene in windows.items():
+        part = at // 10_000 * 10_000
+        ranked = [scene["label"], *(r["label"] for r in scene["runners_up"])]
+        assert next(label for label in ranked if label != "unknown") == FITTING[part], at
+        named[part].add(scene["label"])
+    assert {part: labels - {"unknown"} for part, labels in named.items()} == {p: {x} for p, x in FITTING.items()}
+
+
+@pytest.mark.model
+def test_events_fire_where_they_should_and_nowhere_else(played: tuple[Path, str, list[dict[str, Any]]]) -> None:
+    events = [r for r in played[2] if r["type"] == "event" and not r["rule"].startswith("framecue.")]
+    last = {r["id"]: r for r in events}
+    assert {r["rule"]: (r["start_ms"], r["end_ms"]) for r in last.values()} == EVENTS
+    assert len(last) == len(EVENTS)
+
+
+@pytest.mark.model
+def test_late_words_revise_windows_and_stand_where_they_were_said(
+    played: tuple[Path, str, list[dict[str, Any]]],
+) -> None:
+    last = {r["start_ms"]: r for r in played[2] if r["type"] == "annotation"}
+    assert {c["lag_ms"] for r in last.values() for c in r["text"]["cues"]} == {demo.LAG_MS}
+    assert [c["text"] for c in last[22_000]["text"]["cues"]] == [demo.LINES[5].text, demo.LINES[6].text]
+    assert max(r["revision"] for r in last.values()) > 1
+
+
+@pytest.mark.model
+def test_the_terminal_tells_it_and_the_report_is_where_it_says(played: tuple[Path, str, list[dict[str, Any]]]) -> None:
+    folder, told, _ = played
+    for said in ("↻ revised", "▶ animal in view", "by picture alone", "both needed", "by words alone", "3 events"):
+        assert said in told
+    assert str(folder / "report.html") in told
+    assert "groom in a hurry" in (folder / "report.html").read_text()
+    assert {p.name for p in folder.iterdir()} == {"film.srt", "film.ts", "report.html", "results.jsonl", "rules.yaml"}
+
+
+def test_a_missing_clip_is_a_sentence_with_the_cure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(demo, "CLIPS_PACKAGE", "no-such-package")
+    with pytest.raises(SetupError, match=r"install framecue\[demo\]"):
+        demo.run_demo(tmp_path / "out")
