@@ -21,9 +21,9 @@ SEEN_FROM = 0.05
 """`explain` names nothing that has less weight than this."""
 AVERAGING_TEMPERATURE = 2.0
 """Softness of the average over class vectors: the best of 1 to 4 for finding one picture among 40 by its caption."""
-GROUNDED_FROM = (0.25, 0.45)
-"""Cosine to the nearest class at which a prompt begins to count, and counts in full: gibberish lies below .45 and
-mostly below .35, things and places above .5."""
+GROUNDED_FROM = (0.25, 0.5)
+"""Cosine to the nearest class at which a prompt begins to count, and counts in full: gibberish lies at .2 to .4,
+things and places lie above .5, most actions between."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class ConseSpace:
 
     def _shares(self, labels: Array) -> Doubles:
         """(L, E) give (C, L + 1): how each class divides its vote over the labels and `unknown`."""
-        cosines = self._directions @ _unit(labels.astype(np.float64)).T
+        cosines = self._directions @ labels.astype(np.float64).T
         unknown = np.full((len(cosines), 1), self.unknown_cosine)
         return _softmax(np.hstack([cosines, unknown]) / self.vote_temperature)
 

@@ -32,6 +32,7 @@ TEMPLATES = ("{}", "a photo of {}.", "a picture of {}.", "a video frame of {}.")
 TEXT_SCALE = 20.0
 """Scale of cue and prompt where nobody fitted one: what sentence encoders are commonly trained with."""
 _BATCH = 16
+_library: Any = transformers  # its annotations are partial
 _T = TypeVar("_T")
 
 
@@ -41,7 +42,7 @@ def load(
     """The model in the folder of `record`; raises SetupError where it is not one of the two kinds."""
     torch.set_num_threads(threads)
     folder = Path(record.location or record.name)
-    config = _read(lambda: transformers.AutoConfig.from_pretrained(folder, local_files_only=True), folder)
+    config = _read(lambda: _library.AutoConfig.from_pretrained(folder, local_files_only=True), folder)
     runner = _Runner(torch.device(_device(device)), 1 if deterministic else _BATCH, fp32=deterministic)
     if any("ImageClassification" in name for name in config.architectures or ()):
         return _classifier(record, folder, runner, threads=threads)
@@ -136,10 +137,10 @@ class _Runner:
 
 
 def _dual_encoder(record: LockedModel, folder: Path, runner: _Runner) -> Model:
-    model = _weights(transformers.AutoModel, folder, runner)
+    model = _weights(_library.AutoModel, folder, runner)
     if not all(hasattr(model, name) for name in ("get_image_features", "get_text_features", "logit_scale")):
         raise SetupError(f"{folder} is neither a dual encoder (CLIP, SigLIP, SigLIP 2) nor an image classifier")
-    processor = _read(lambda: transformers.AutoProcessor.from_pretrained(folder, local_files_only=True), folder)
+    processor = _read(lambda: _library.AutoProcessor.from_pretrained(folder, local_files_only=True), folder)
     length = int(getattr(model.config.text_config, "max_position_embeddings", 64))
     padded = str(model.config.model_type).startswith("siglip")  # SigLIP was trained on texts padded to the end
     texts = DualTexts(model, processor.tokenizer, runner, length, padded)
@@ -157,8 +158,8 @@ def _dual_encoder(record: LockedModel, folder: Path, runner: _Runner) -> Model:
 
 
 def _classifier(record: LockedModel, folder: Path, runner: _Runner, *, threads: int) -> Model:
-    model = _weights(transformers.AutoModelForImageClassification, folder, runner)
-    processor = _read(lambda: transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True), folder)
+    model = _weights(_library.AutoModelForImageClassification, folder, runner)
+    processor = _read(lambda: _library.AutoImageProcessor.from_pretrained(folder, local_files_only=True), folder)
     reader = preset("default")
     _, weights, tokenizer, *_ = (file.locate() for file in reader.packaged())
     sentences = SentenceEncoder(weights, tokenizer, threads=threads, batch=runner.batch)
