@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from framecue.errors import LimitExceededError, SubtitleError
+from framecue.errors import SubtitleError, UnsupportedMediaError
 from framecue_services.cli.analyze import AnalyzeRequest, analyze_film
 from tests.support.clips import Line, Picture, TextTrack, make_clip
 from tests.support.encoders import PALETTE, light_model
@@ -125,7 +125,7 @@ def test_a_stream_id_comes_from_the_name_of_the_film(tmp_path: Path) -> None:
 def test_a_group_of_pictures_beyond_the_limit_is_refused_with_a_sentence(tmp_path: Path) -> None:
     film = tmp_path / "film.mkv"
     make_clip(film, seconds=40, fps=5, size=(64, 36), container="matroska", gop=1000)
-    with pytest.raises(LimitExceededError, match="re-encod"):
+    with pytest.raises(UnsupportedMediaError, match="without re-encoding"):
         analyze(film)
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
-from framecue.schemas.event import WARNING, Event
+from framecue.schemas.event import SHOT_CUT, WARNING, Event
 from framecue.schemas.rules import UNKNOWN, RuleSet
 from framecue_services.cli.output import Result
 from framecue_services.cli.wording import clean, clock, decided_by, degraded, ending, event_name, is_built_in
@@ -52,30 +52,27 @@ class Narration:
             return
         self.revisions += 1
         if quotes != before:
-            lag = f", {annotation.text.lag_ms / 1000:g} s late" if annotation.text.lag_ms else ""
-            line = Text.assemble((f"{clock(annotation.start_ms):>5}  ", "dim"), ("↻ revised", "yellow"))
-            line.append(f" to revision {annotation.revision}: the words came{lag}", "dim")
+            line = Text.assemble((f"{clock(annotation.start_ms):>5}  ", "dim"), ("↻ revised ", "yellow"))
+            line.append(" ".join(f"“{quote}”" for quote in quotes) or "without words", "cyan")
+            lag = f", words {annotation.text.lag_ms / 1000:g} s late" if annotation.text.lag_ms else ""
+            line.append(f"  revision {annotation.revision}{lag}", "dim")
             self._line(line)
-            self._quotes(quotes)
 
     def _window(self, annotation: Annotation, quotes: tuple[str, ...]) -> None:
         line = Text(f"{clock(annotation.start_ms):>5}  ", "dim")
         if annotation.scene is None:
             line.append("no scene", "dim")
         else:
-            style = "dim" if annotation.scene.label == UNKNOWN else "bold"
-            line.append(f"{clean(annotation.scene.label)[:_LABEL]:<{_LABEL}} ", style)
-            line.append_text(_bar(annotation.scene.score))
+            named = annotation.scene.label != UNKNOWN
+            line.append(f"{clean(annotation.scene.label)[:_LABEL]:<{_LABEL}} ", "bold" if named else "dim")
+            line.append_text(_bar(annotation.scene.score, "green" if named else "bright_black"))
             line.append(f" {annotation.scene.score:.2f}")
-            if annotation.scene.label == UNKNOWN and annotation.scene.runners_up:
+            if not named and annotation.scene.runners_up:
                 best = annotation.scene.runners_up[0]
-                line.append(f"  at most {clean(best.label)} {best.score:.2f}", "dim")
+                line.append(f"  closest: {clean(best.label)} {best.score:.2f}", "dim")
         if annotation.degraded:
             line.append(f"  {degraded(annotation.degraded)}", "red")
         self._line(line)
-        self._quotes(quotes)
-
-    def _quotes(self, quotes: tuple[str, ...]) -> None:
         for quote in quotes:
             self._line(Text(f"{_INDENT}“{quote}”", "cyan"))
 
@@ -97,7 +94,7 @@ class Narration:
     def _built_in(self, event: Event) -> None:
         style = "yellow" if event.rule == WARNING else "blue"
         line = Text.assemble(_INDENT, (f"• {event_name(event.rule)}", style), (f" at {clock(event.start_ms)}", "dim"))
-        if event.message:
+        if event.message and event.rule != SHOT_CUT:
             line.append(f"  {clean(event.message)}", "dim")
         self._line(line)
 
@@ -105,9 +102,9 @@ class Narration:
         self._console.print(line, soft_wrap=True)
 
 
-def _bar(score: float) -> Text:
+def _bar(score: float, color: str) -> Text:
     """`score` as a bar of twelve cells, in steps of an eighth of one."""
     eighths = round(max(0.0, min(1.0, score)) * _BAR * 8)
     full, part = divmod(eighths, 8)
     drawn = "█" * full + (_EIGHTHS[part] if part else "")
-    return Text(f"{drawn:<{_BAR}}", "green on grey23")
+    return Text(f"{drawn:<{_BAR}}", f"{color} on grey23")

@@ -30,10 +30,7 @@ def test_a_window_is_a_line_with_time_scene_and_score() -> None:
 
 def test_late_words_are_marked_as_a_revision_with_their_lag() -> None:
     late = annotation(1, cues=(cue(2000, 3000, "hello", lag_ms=3000),), revision=2)
-    assert told(annotation(1), late)[1:] == [
-        " 0:02  ↻ revised to revision 2: the words came, 3 s late",
-        "       “hello”",
-    ]
+    assert told(annotation(1), late)[1:] == [" 0:02  ↻ revised “hello”  revision 2, words 3 s late"]
 
 
 def test_a_revision_that_brings_no_words_is_counted_and_not_told() -> None:
