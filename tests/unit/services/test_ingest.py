@@ -25,6 +25,7 @@ from framecue.schemas.segment import CUES_MAX, CueIn, Headers, SegmentHeaders, s
 from framecue.schemas.topics import MEDIA, partition_of
 from framecue_services.ingest.worker import IngestWorker, Position, ticks
 from tests.support.clips import Line, TextTrack, make_clip
+from tests.support.films import jpeg
 
 PARTITIONS = 4
 CLIP = make_clip(seconds=2, size=(160, 90))
@@ -154,7 +155,7 @@ def test_the_headers_of_a_text_message_are_kept(ingest: IngestWorker) -> None:
         (record(headers=(("framecue-start", b"1/0"),)), b"cam1", "MessageError", "not exact seconds"),
         (record(headers=(("framecue-cues", b"[{}]"),)), b"cam1", "MessageError", "JSON cues"),
         (record(SRT, (("framecue-lag-ms", b"soon"),), topic="subtitles"), b"cam1", "MessageError", "lag_ms"),
-        (record(b"\x00\x01\x02\x03" * 20, topic="subtitles"), b"cam1", "SubtitleError", ""),
+        (record(jpeg("red"), topic="subtitles"), b"cam1", "SubtitleError", "a picture"),
     ],
     ids=["key", "no key", "playlist", "empty", "start", "cues", "lag", "no text"],
 )
