@@ -254,7 +254,7 @@ def _pictures(
     duration = shown_for(stream, packets, stamps)
     return _Pictures(
         first,
-        first + on_rate(last - first, duration, tick),
+        first + on_rate(last - first, duration),
         duration,
         tuple(taker.frames[pts] for pts in sorted(taker.frames)),
         taker.damaged,

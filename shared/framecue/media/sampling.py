@@ -13,6 +13,9 @@ from typing import Literal
 
 from framecue.timeline import to_ms
 
+COARSEST_TICK = Fraction(1, 1000)
+"""Matroska and FLV count ms; so does what was once in them, whatever it is in now."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -62,21 +65,20 @@ def choose(stamps: Iterable[int], clock: SegmentClock, sampling: Sampling) -> di
     return chosen
 
 
-def frame_duration(*, rates: Iterable[Fraction | None], hint: Fraction | None, tick: Fraction) -> Fraction:
+def frame_duration(*, rates: Iterable[Fraction | None], hint: Fraction | None) -> Fraction:
     """How long a picture is shown, in seconds; 0 when nothing tells.
 
-    `hint` (of its packet, or the step from the one before) is rounded to a `tick`; the reciprocal of a rate that
-    agrees with it is exact.
+    `hint` (of its packet, or the step from the one before) is rounded; the reciprocal of a rate that agrees is exact.
     """
     for rate in rates:
-        if rate and (hint is None or abs(1 / rate - hint) <= tick):
+        if rate and (hint is None or abs(1 / rate - hint) <= COARSEST_TICK):
             return 1 / rate
     return hint or Fraction(0)
 
 
-def on_rate(span: Fraction, duration: Fraction, tick: Fraction) -> Fraction:
-    """`span` as a whole number of `duration`s where it is one but for the rounding of a `tick`; else `span` itself."""
+def on_rate(span: Fraction, duration: Fraction, tolerance: Fraction = COARSEST_TICK) -> Fraction:
+    """`span` as a whole number of `duration`s where it is one but for rounding; else `span` itself."""
     if duration <= 0:
         return span
     exact = round(span / duration) * duration
-    return exact if abs(exact - span) <= tick else span
+    return exact if abs(exact - span) <= tolerance else span

@@ -135,7 +135,8 @@ def cut(
             held.append(group)
         if origin is None:
             raise DamagedMediaError("the file holds no picture to begin with")
-        end = _media_time(held[-1].last, origin, held[-1]) + held[-1].last_duration
+        duration = held[-1].last_duration
+        end = on_rate((held[-1].last - origin) * _tick(track), duration) + duration
         yield CutSegment(_segment(held, None, origin, container=chosen, limits=limits), start, end, index, chosen)
 
 
@@ -208,7 +209,10 @@ def _is_full(held: Sequence[_Group], group: _Group, target_seconds: Fraction, li
 
 
 def _media_time(pts: int, origin: int, group: _Group) -> Fraction:
-    """`pts` in seconds since the film's first picture; exact at a constant rate, also where a container rounds."""
+    """`pts` in seconds since the film's first picture; exact at a constant rate, also where a container rounds.
+
+    Within half a tick, so that in whole ms it stays what the container says.
+    """
     tick = _tick(group.track)
     return on_rate((pts - origin) * tick, group.last_duration, tick / 2)
 

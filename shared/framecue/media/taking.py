@@ -125,6 +125,4 @@ def shown_for(stream: VideoStream, packets: Sequence[VideoPacket], stamps: Seque
     duration = next((p.duration for p in packets if p.pts == stamps[-1]), None) or 0
     step = stamps[-1] - stamps[-2] if len(stamps) > 1 else None
     hint = duration if duration > 1 else step  # one tick is what demuxers write when nobody told them
-    return frame_duration(
-        rates=(stream.guessed_rate, stream.average_rate), hint=hint * tick if hint else None, tick=tick
-    )
+    return frame_duration(rates=(stream.guessed_rate, stream.average_rate), hint=hint * tick if hint else None)

@@ -31,7 +31,9 @@ def test_choose_drops_doubled_stamps_and_bears_disorder():
     assert choose([5, 0, 0, 5, 3], SegmentClock(Fraction(1, 10), first=0), Sampling()) == {0: 0, 5: 1}
 
 
-@pytest.mark.parametrize("fps", [Fraction(24), Fraction(25), Fraction(30), Fraction(24000, 1001), Fraction(30000, 1001)])
+@pytest.mark.parametrize(
+    "fps", [Fraction(24), Fraction(25), Fraction(30), Fraction(24000, 1001), Fraction(30000, 1001)]
+)
 @pytest.mark.parametrize("per_second", [Fraction(2), Fraction(1), Fraction(3), Fraction(1, 2)])
 def test_choose_is_the_same_in_milliseconds_as_in_exact_time(fps, per_second):
     exact = [n / fps for n in range(600)]
@@ -53,20 +55,20 @@ def test_choose_is_the_same_when_the_segment_begins_in_mid_film(first):
 
 
 @pytest.mark.parametrize(
-    ("rates", "hint", "tick", "expected", "why"),
+    ("rates", "hint", "expected", "why"),
     [
-        ([Fraction(24)], Fraction(42, 1000), TICK_MKV, Fraction(1, 24), "the rate is exact, the packet rounded"),
-        ([Fraction(1000)], Fraction(42, 1000), TICK_MKV, Fraction(42, 1000), "a rate that disagrees is made up"),
-        ([None, Fraction(30)], None, TICK_MKV, Fraction(1, 30), "only a rate"),
-        ([None], Fraction(1, 25), TICK_TS, Fraction(1, 25), "only a packet"),
-        ([None], None, TICK_TS, Fraction(0), "nothing tells"),
+        ([Fraction(24)], Fraction(42, 1000), Fraction(1, 24), "the rate is exact, the packet rounded"),
+        ([Fraction(1000)], Fraction(42, 1000), Fraction(42, 1000), "a rate that disagrees is made up"),
+        ([None, Fraction(30)], None, Fraction(1, 30), "only a rate"),
+        ([None], Fraction(1, 25), Fraction(1, 25), "only a packet"),
+        ([None], None, Fraction(0), "nothing tells"),
     ],
 )
-def test_frame_duration(rates, hint, tick, expected, why):
-    assert frame_duration(rates=rates, hint=hint, tick=tick) == expected, why
+def test_frame_duration(rates, hint, expected, why):
+    assert frame_duration(rates=rates, hint=hint) == expected, why
 
 
 def test_on_rate_mends_rounding_and_nothing_else():
-    assert on_rate(Fraction(958, 1000), Fraction(1, 24), TICK_MKV) == Fraction(23, 24)
-    assert on_rate(Fraction(970, 1000), Fraction(1, 24), TICK_MKV) == Fraction(970, 1000)
-    assert on_rate(Fraction(5), Fraction(0), TICK_MKV) == 5
+    assert on_rate(Fraction(958, 1000), Fraction(1, 24)) == Fraction(23, 24)
+    assert on_rate(Fraction(970, 1000), Fraction(1, 24)) == Fraction(970, 1000)
+    assert on_rate(Fraction(5), Fraction(0)) == 5

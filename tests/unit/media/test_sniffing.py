@@ -29,7 +29,11 @@ def test_sniff_names_the_demuxer_of_what_is_read(container, codec, expected):
     [
         (lambda ts: ts, (188, 0), "as broadcast"),
         (lambda ts: b"\x47junk" + ts, (188, 5), "capture began within a packet"),
-        (lambda ts: b"".join(b"\0\0\0\0" + ts[i : i + 188] for i in range(0, len(ts), 188)), (192, 4), "with time codes"),
+        (
+            lambda ts: b"".join(b"\0\0\0\0" + ts[i : i + 188] for i in range(0, len(ts), 188)),
+            (192, 4),
+            "with time codes",
+        ),
         (lambda ts: b"".join(ts[i : i + 188] + b"\0" * 16 for i in range(0, len(ts), 188)), (204, 0), "with checksums"),
         (lambda ts: ts[:188], (188, 0), "one packet is enough"),
         (lambda ts: ts[:187], None, "less than a packet is not"),
