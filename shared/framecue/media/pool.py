@@ -124,6 +124,8 @@ class DecoderPool:
             self._alive.add(child)
         if not child.is_ready():
             self._drop(child)
+            if self._closed:
+                raise InternalError("the decoder pool was closed")
             raise SetupError("a decoder process does not start; see its error above (is framecue[ingest] installed?)")
         return child
 
