@@ -132,7 +132,7 @@ def test_a_group_of_pictures_beyond_the_limit_is_refused_with_a_sentence(tmp_pat
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("words.sub", b"\x00\x00\x01\xba" + bytes(64), "words.sub: "),  # a bitmap format
+        ("words.sub", b"\x00\x00\x01\xba" + bytes(64), "words.sub is VobSub"),  # a bitmap format
         ("words.json", b'[{"at": "2026-01-31T12:00:00Z", "text": "hello"}]', "say no time in the film"),
         ("absent.srt", None, "absent.srt"),
     ],

@@ -65,8 +65,8 @@ def analyze_film(
     stream = _stream(request)
     _check_places(request)
     info = probe(request.film)
-    documents = sidecars(request.film) if request.subtitles is None else request.subtitles
-    words = read_words(request.film, documents, info=info)
+    found = sidecars(request.film) if request.subtitles is None else ()
+    words = read_words(request.film, request.subtitles or (), found=found, info=info)
     for sentence in (*words.sources, *info.warnings, *words.warnings):
         err.print(f"framecue: {clean(sentence)}", markup=False)
     with _progress(err, info) as advance:

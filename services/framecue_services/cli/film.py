@@ -5,16 +5,16 @@ Words come from the film's own text tracks and from documents beside it. It must
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from framecue.media.documents import Document, read_document
-from framecue.media.text_tracks import read_file_tracks
-
 from framecue.errors import SubtitleError
+from framecue.media.documents import read_document
 from framecue.media.segmenting import CutSegment, MediaInfo, cut
+from framecue.media.text_tracks import read_file_tracks
 from framecue.schemas.media import Cue
 from framecue.schemas.segment import CUES_MAX, CueIn, Headers, SegmentHeaders, segment_headers
 from framecue.timeline import to_ms
@@ -23,6 +23,7 @@ SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp")
 SESSION = "film"
 """One name for every run: results are a function of the film."""
 CUE_TEXT_MAX = 10_000
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?")
 
 
 @dataclass(frozen=True)
@@ -44,26 +45,30 @@ def sidecars(film: Path) -> tuple[Path, ...]:
         path
         for path in beside
         if path.suffix.lower() in SIDECAR_SUFFIXES
-        and (
-            path.stem == film.stem
-            or (path.stem.startswith(f"{film.stem}.") and path.stem.count(".") == film.stem.count(".") + 1)
-        )
+        and (path.stem == film.stem or path.stem.rpartition(".")[0] == film.stem)
         and path.is_file()
     )
 
 
-def read_words(film: Path, documents: Sequence[Path], *, info: MediaInfo) -> Words:
-    """Everything that is said, from the film itself and from `documents`; raises SubtitleError that names the file."""
-    sources, warnings = [], []
-    tracks, found = read_file_tracks(film)
-    warnings += found
+def read_words(film: Path, documents: Sequence[Path], *, found: Sequence[Path] = (), info: MediaInfo) -> Words:
+    """Everything that is said: the film's own tracks, `documents`, and what was `found` beside it.
+
+    Raises SubtitleError that names the file for one of `documents`; one that was only found is a warning then.
+    """
+    tracks, unread = read_file_tracks(film)
     cues = [_cue(cue, -to_ms(info.first)) for cue in tracks]
-    if tracks:
-        sources.append(f"{len(tracks)} lines from the film's own text tracks")
-    for path in documents:
-        document = _document(path)
+    sources = [f"{len(tracks)} lines from the film's own text tracks"] if tracks else []
+    warnings = list(unread)
+    for path in (*documents, *found):
+        try:
+            document = read_document(path, language=_language(film, path))
+            cues += [_cue(cue, _shift_ms(cue, path, info)) for cue in document.cues]
+        except SubtitleError as e:
+            if path in documents:
+                raise
+            warnings.append(e.reason)
+            continue
         warnings += [f"{path.name}: {warning}" for warning in document.warnings]
-        cues += _document_cues(path, document, info=info)
         sources.append(f"{len(document.cues)} lines from {path.name} ({document.format}, {document.encoding})")
     ordered = sorted(dict.fromkeys(cues), key=lambda c: (c.start_ms or 0, c.end_ms or 0, c.text))
     return Words(tuple(ordered), tuple(sources), tuple(dict.fromkeys(warnings)))
@@ -95,26 +100,21 @@ def segments(
         piece = after
 
 
-def _document(path: Path) -> Document:
-    try:
-        return read_document(path)
-    except SubtitleError as e:
-        raise SubtitleError(f"{path.name}: {e.reason}") from e
+def _language(film: Path, document: Path) -> str | None:
+    """What the name says: `film.en.srt` is English; None where it says nothing."""
+    said = document.stem.removeprefix(film.stem).removeprefix(".").lower()
+    return said if _LANGUAGE.fullmatch(said) else None
 
 
-def _document_cues(path: Path, document: Document, *, info: MediaInfo) -> Iterator[CueIn]:
-    """The document's cues in media time; raises SubtitleError where its clock is none that a film has."""
-    match document.clock:
+def _shift_ms(cue: Cue, path: Path, info: MediaInfo) -> int:
+    """From the cue's clock to media time; raises SubtitleError where it is none that a film has."""
+    match cue.clock:
         case "start":
-            shift_ms = 0
+            return 0
         case "mpegts" | "container":
-            shift_ms = -to_ms(info.first)
+            return -to_ms(info.first)
         case "wall" | "live":
-            raise SubtitleError(
-                f"{path.name}: its lines say no time in the film; give start_ms and end_ms, or an SRT file"
-            )
-    for cue in document.cues:
-        yield _cue(cue, shift_ms)
+            raise SubtitleError(f"{path.name}: its lines say no time in the film; give start_ms and end_ms, or an SRT")
 
 
 def _cue(cue: Cue, shift_ms: int) -> CueIn:
