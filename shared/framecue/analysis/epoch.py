@@ -195,11 +195,11 @@ class EpochFold:
     def accept(self, segment: SegmentFeatures, placement: Placement, *, gap: bool) -> None:
         """Takes in a segment that has a place: its frames, what it fills or leaves open, the watermark."""
         state, base = self.state, self.state.timebase
+        self._open_before(placement)
         if gap:
             state.gaps.append(Gap(base.wm_ms or 0, placement.begin_ms, state.segments))
         elif base.wm_ms is not None and placement.begin_ms < base.wm_ms:
             self._fill(placement.begin_ms, placement.end_ms)
-        self._open_before(placement.begin_ms)
         for frame in segment.frames:
             self._take_frame(Frame(
                 at_ms=placement.media_ms(frame.at),
@@ -241,11 +241,15 @@ class EpochFold:
             if start + self._width > self.state.settled_ms:
                 yield self.state.windows.setdefault(start, Window(start))
 
-    def _open_before(self, begin_ms: int) -> None:
+    def _open_before(self, placement: Placement) -> None:
         """A segment from before the first window opens its windows, unless they would be final."""
         state = self.state
         first = min(state.windows, default=state.next_ms)
-        opened = [w for w in self._windows_of(begin_ms, first) if w.start_ms < state.next_ms and w.rules is None]
+        opened = [
+            w for w in self._windows_of(placement.begin_ms, first) if w.start_ms < state.next_ms and w.rules is None
+        ]
+        if opened and placement.end_ms < first:
+            state.gaps.append(Gap(placement.end_ms, first, state.segments))
         for window in opened:
             window.rules = state.rules
             self._dirty.add(window.start_ms)
@@ -582,10 +586,18 @@ class EpochFold:
         """A gap is told once nothing can fill it any more and the stream has gone on."""
         state = self.state
         for gap in state.gaps:
-            over = state.wm_ms >= gap.end_ms + self._settings.reorder_ms and state.segments > gap.segments + 1
-            if not gap.published and (over or closing is not None):
+            if not gap.published and (self._over(gap) or closing is not None):
                 gap.published = True
                 self.single(GAP, gap.start_ms, gap.end_ms, f"{gap.end_ms - gap.start_ms} ms of media never came")
+
+    def _over(self, gap: Gap) -> bool:
+        state = self.state
+        return state.wm_ms >= gap.end_ms + self._settings.reorder_ms and state.segments > gap.segments + 1
+
+    @property
+    def hopes(self) -> bool:
+        """Whether media may still come that fills a gap."""
+        return any(not (gap.published or self._over(gap)) for gap in self.state.gaps)
 
     # captions
 
