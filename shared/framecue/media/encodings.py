@@ -43,10 +43,11 @@ PAGES = {
 """Code pages that subtitles come in, commonest first, with the languages (ISO 639-1, -2) that are written in each."""
 UNHINTED = tuple(page for page in PAGES if page not in ("koi8-u", "cp1257", "cp1258", "cp874", "euc-jp"))
 """Without a language: the usual pages. The rarer ones claim other languages' text."""
-DECLARABLE = frozenset(codecs.lookup(n).name for n in (*PAGES, "utf-16", "utf-16-le", "utf-16-be", "iso8859-1")) | {
+DECLARABLE = frozenset(codecs.lookup(n).name for n in (*PAGES, "iso8859-1")) | {
     f"iso8859-{n}" for n in range(2, 17) if n != 12
 }
-"""What a header may name. Not all that Python can decode: some of its codecs unpack, or take quadratic time."""
+"""What a header may name: code pages, since Unicode shows in the bytes. Not all that Python can decode: some of its
+codecs unpack, or take quadratic time."""
 GUESS_BYTES = 1 << 16
 """What the guess looks at: enough for certainty, and bounded work for a document of megabytes."""
 
