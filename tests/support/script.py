@@ -10,7 +10,7 @@ refused                               text that could not be kept
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from framecue.analysis.machine import Refused, Result, StreamMachine
@@ -19,13 +19,69 @@ from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import CaptionRequest
 from framecue.schemas.event import Event
 from framecue.schemas.features import Features
-from tests.support.streams import STREAM, DialSpace
+from tests.support.streams import STREAM, DialSpace, Log
 
 END = "end"
 """In place of a record: nothing more will come."""
 
 Step = Features | str | tuple[Features | str, *tuple[str, ...]]
 """A record, and the lines that leave because of it; a record alone is one that nothing leaves of."""
+
+Steps = Callable[[Log], Sequence[Step]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """`steps` makes the records and says what leaves because of each, less the requests for captions if not asked for.
+
+    `counts` are those of the machine at the end, `scores` the last scores of a rule by window.
+    """
+
+    name: str
+    reason: str
+    steps: Steps
+    counts: Mapping[str, int] = field(default_factory=dict)
+    scores: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    captions: bool = False
+    log: Callable[[], Log] = Log
+    settings: MachineSettings | None = None
+
+    def records(self) -> Iterator[tuple[Features | str, list[str]]]:
+        """Each record with its lines."""
+        for step in self.steps(self.log()):
+            record, *expected = step if isinstance(step, tuple) else (step,)
+            yield record, [line for text in expected for line in text.splitlines()]
+
+
+def plain(log: Log, begin_ms: int, end_ms: int, first: str = "", **settings: object) -> Iterator[Step]:
+    """Segments of 2 s from `begin_ms` to `end_ms`, each of which makes one first annotation and nothing else.
+
+    `first` is what the annotations say beside their number.
+    """
+    for at in range(begin_ms, end_ms, 2000):
+        yield log.segment(at, at + 2000, **settings), f"A {at} r1 {first}".strip()
+
+
+def windows(begin_ms: int, end_ms: int, said: str) -> str:
+    """One annotation for each window."""
+    return "\n".join(f"A {at} {said}" for at in range(begin_ms, end_ms, 2000))
+
+
+def assert_case(case: Case, *, restored: bool) -> None:
+    """Runs `case`, over a snapshot and a restore after every record if so asked; checks what holds for every run."""
+    fold, notation, out = machine(case.settings), Notation(), list[Result]()
+    for n, (record, expected) in enumerate(case.records()):
+        left = push(fold, record)
+        shown = [r for r in left if case.captions or not isinstance(r, CaptionRequest)]
+        assert notation.lines(shown) == expected, f"{case.reason}; after record {n} of the case"
+        assert_ordered(left)
+        out += left
+        fold = reborn(fold, case.settings) if restored else fold
+    assert_numbered(out)
+    assert_settling(out)
+    assert fold.counts == case.counts
+    for rule, expected_scores in case.scores.items():
+        assert scores(out, rule) == expected_scores
 
 
 def machine(settings: MachineSettings | None = None) -> StreamMachine:
@@ -81,11 +137,6 @@ def _span(start_ms: int, end_ms: int | None, usual_ms: int) -> str:
     if end_ms == usual_ms:
         return str(start_ms)
     return f"{start_ms}-" if end_ms is None else f"{start_ms}-{end_ms}"
-
-
-def results_only(results: Iterable[Result]) -> list[Result]:
-    """Less the requests for captions, of which CASES.md does not speak."""
-    return [r for r in results if not isinstance(r, CaptionRequest)]
 
 
 def latest(results: Iterable[Result]) -> dict[str, Annotation]:

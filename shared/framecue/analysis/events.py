@@ -15,6 +15,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from framecue.analysis.scores import DECIMALS
 from framecue.schemas.event import Evidence, Phase, Reason
 
 PEAK_STEP = 0.05
@@ -194,9 +195,9 @@ def _start(published: list[Published], span: Span) -> list[Change]:
 def _continue(event: Published, span: Span) -> list[Change]:
     """The record, if any, that brings `event` to `span`."""
     was_open, is_open = event.end_ms is None, span.end_ms is None
-    risen = abs(span.peak - event.peak)
+    risen = round(abs(span.peak - event.peak), DECIMALS)
     moved = (event.start_ms, event.end_ms, event.reason) != (span.start_ms, span.end_ms, span.reason)
-    if not moved and risen < (PEAK_STEP if is_open else 1e-9):
+    if not moved and risen < (PEAK_STEP if is_open else 10**-DECIMALS):
         return []
     phase: Phase = "ended" if was_open and not is_open else "updated"
     _show(event, phase, span.start_ms, span.end_ms, span.reason, span.peak)
@@ -308,9 +309,11 @@ class Run:
         self.marks = self._marks_after(samples, final)
         self.base = self.trace[final - 1][0]
         del self.trace[:final]
+        # events that begin where words did may begin long before the windows that tell of them
+        from_ms = rest_ms if self.thresholds.spans == "windows" else self.base.free_from_ms
         self.published = [
             event
             for event in self.published
             if event.start_ms not in closed
-            and not (event.phase == "retracted" and rest_ms is not None and event.first_start_ms < rest_ms)
+            and not (event.phase == "retracted" and from_ms is not None and event.first_start_ms < from_ms)
         ]

@@ -49,7 +49,7 @@ Result: TypeAlias = Leaving | Refused
 class StreamMachine:
     """Folds one stream. Not thread-safe: one owner feeds it, in the order of the log.
 
-    `counts` tells what was dropped and why: repeats, too_far_back, retired, late_cues, unplaced_cues, ticks.
+    `counts` tells what was dropped and why: repeats, too_far_back, retired, late_cues, unplaced_cues.
     """
 
     def __init__(self, stream: str, *, space: Space, model: str, settings: MachineSettings | None = None) -> None:
@@ -139,6 +139,7 @@ class StreamMachine:
     def _continue(self, fold: EpochFold, segment: SegmentFeatures) -> list[Result]:
         """A segment of the open run: placed, dropped, held, or the proof that the held one began another run."""
         epoch = fold.state
+        epoch.segment_at_ms = epoch.active_at_ms = segment.origin.at_ms
         held = epoch.held
         if held is not None and self._same(held, segment):
             self._count("repeats")
@@ -153,14 +154,12 @@ class StreamMachine:
                     self._stray(fold)
                 self._accept(fold, segment, placement)
                 return self._leave(fold)
-            case Place.TOO_FAR_BACK if held is None:
+            case Place.TOO_FAR_BACK if held is None or segment.requeued_from is not None:
                 self._count("too_far_back")
                 epoch.timebase.back += segment.requeued_from is None
                 if epoch.timebase.back < JUMPS_BACK:
                     return []
                 epoch.timebase.back = 0
-        if segment.requeued_from is not None:
-            return []
         if held is None:
             epoch.held = segment
             return []
@@ -190,6 +189,7 @@ class StreamMachine:
         state.last_epoch = max(segment.origin.at_ms or 0, state.last_epoch + 1)
         epoch = Epoch(state.last_epoch, segment.session, (segment.origin.topic, segment.origin.partition))
         epoch.rules = state.rules
+        epoch.segment_at_ms = epoch.active_at_ms = segment.origin.at_ms
         fold = self._fold = self._fold_of(epoch)
         state.epoch = epoch
         placement = epoch.timebase.place(segment, self._settings)
@@ -212,7 +212,6 @@ class StreamMachine:
         fold.accept(segment, placement, gap=placement.place is Place.GAP)
         self._count("late_cues", late)
         epoch.source = (segment.origin.topic, segment.origin.partition)
-        epoch.segment_at_ms = epoch.active_at_ms = segment.origin.at_ms
         for message in segment.warnings:
             fold.warn(message)
         if segment.damaged is not None:
@@ -222,7 +221,7 @@ class StreamMachine:
 
     def _leave(self, fold: EpochFold) -> list[Result]:
         """What leaves because of the segments accepted; a run that has all it said it would have is over."""
-        if fold.state.ending and not fold.state.gaps:
+        if fold.state.ending and not fold.hopes:
             return self._close("end")
         return list(fold.results())
 

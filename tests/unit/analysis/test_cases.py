@@ -7,7 +7,6 @@ must say the same, byte for byte. Numbers, order and settling are checked on eve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
@@ -18,46 +17,9 @@ from framecue.analysis.machine import Result
 from framecue.analysis.spaces import to_wire
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.event import Event
-from framecue.schemas.features import Features, RulesFeatures, SegmentFeatures
-from tests.support.script import (
-    END,
-    Notation,
-    Step,
-    assert_numbered,
-    assert_ordered,
-    assert_settling,
-    feed,
-    latest,
-    machine,
-    push,
-    reborn,
-    results_only,
-    scores,
-)
+from framecue.schemas.features import Features, SegmentFeatures
+from tests.support.script import END, Case, assert_case, feed, latest, machine, plain, push, reborn, windows
 from tests.support.streams import DIALS, SUBTITLES, Log, cue, flat_grid, logit, noise_grid, rule, rules
-
-Steps = Callable[[Log], Sequence[Step]]
-
-
-@dataclass(frozen=True)
-class Case:
-    """`steps` makes the records and says what leaves because of each. `counts` are those of the machine at the end,
-    `scores` the last scores of a rule by window."""
-
-    name: str
-    reason: str
-    steps: Steps
-    counts: Mapping[str, int] = field(default_factory=dict)
-    scores: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
-
-
-def plain(log: Log, begin_ms: int, end_ms: int, first: str = "", **settings: object) -> Iterator[Step]:
-    """Segments of 2 s from `begin_ms` to `end_ms`, each of which makes one first annotation and nothing else.
-
-    `first` is what the annotations say beside their number.
-    """
-    for at in range(begin_ms, end_ms, 2000):
-        yield log.segment(at, at + 2000, **settings), f"A {at} r1 {first}".strip()
 
 
 def stray(log: Log, own_s: int, content: str = "") -> SegmentFeatures:
@@ -75,11 +37,6 @@ def meant(start_ms: int, end_ms: int, score: float):
     vector = np.zeros(DIALS, np.float32)
     vector[0] = logit(score)
     return cue(start_ms, end_ms, "words").model_copy(update={"vector": to_wire(vector)})
-
-
-def windows(begin_ms: int, end_ms: int, said: str) -> str:
-    """One annotation for each window."""
-    return "\n".join(f"A {at} {said}" for at in range(begin_ms, end_ms, 2000))
 
 
 def dull(at_ms: int) -> bytes:
@@ -433,26 +390,13 @@ CASES = [
 @pytest.mark.parametrize("restored", [False, True], ids=["", "28 snapshot after every record"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case, restored: bool):
-    fold, notation, out = machine(), Notation(), []
-    for step in case.steps(Log()):
-        record, *expected = step if isinstance(step, tuple) else (step,)
-        left = push(fold, record)
-        lines = [line for text in expected for line in text.splitlines()]
-        assert notation.lines(results_only(left)) == lines, f"{case.reason}; after {_name(record)}"
-        assert_ordered(left)
-        out += left
-        fold = reborn(fold) if restored else fold
-    assert_numbered(out)
-    assert_settling(out)
-    assert fold.counts == case.counts
-    for rule_name, expected_scores in case.scores.items():
-        assert scores(out, rule_name) == expected_scores
+    assert_case(case, restored=restored)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case_28_snapshot(case: Case):
     """The records that follow a restore are those of the straight run, byte for byte, and so is the next snapshot."""
-    records = [step[0] if isinstance(step, tuple) else step for step in case.steps(Log())]
+    records = [record for record, _ in case.records()]
     straight = machine()
     restored = machine()
     for record in records:
@@ -583,11 +527,3 @@ def _closed_events(out: Sequence[Result]) -> list[tuple[str, int, int | None, fl
 
 def _bytes(results: Sequence[Result]) -> list[object]:
     return [r.model_dump_json() if isinstance(r, Annotation | Event) else r for r in results]
-
-
-def _name(record: Features | str) -> str:
-    if isinstance(record, str):
-        return record
-    if isinstance(record, RulesFeatures):
-        return "rules"
-    return f"{record.kind} {record.origin.offset}" if hasattr(record, "origin") else record.kind
