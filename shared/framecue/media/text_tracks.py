@@ -46,11 +46,13 @@ _HEAD_BYTES = 1 << 16
 
 @dataclass
 class _Track:
-    """`codec` is FFmpeg's name, or None where it has none: then the payload tells."""
+    """`codec` is FFmpeg's name, or None where it has none: then the payload tells. `data` is what libavformat takes
+    WebVTT in MP4 for, beside time codes and telemetry: only its own boxes are kept."""
 
     codec: str | None
     language: str | None
     transport: bool
+    data: bool
     packets: list[tuple[Fraction, Fraction | None, bytes]] = field(default_factory=list)
 
 
@@ -64,13 +66,14 @@ class TrackReader:
         self._full = False
         wants = []
         for stream in container.streams:
-            if stream.type != "subtitle":
+            data = stream.type == "data" and container.format.name.startswith("mov")
+            if stream.type != "subtitle" and not data:
                 continue
             codec, language = _codec(stream), _language(stream)
             if codec is None or codec in _PLAIN:
                 wants.append(stream)
-                self._tracks[stream.index] = _Track(codec, language, transport=container.format.name == "mpegts")
-            else:
+                self._tracks[stream.index] = _Track(codec, language, container.format.name == "mpegts", data)
+            elif not data:
                 kind = f"{_BITMAPS[codec]} (bitmap)" if codec in _BITMAPS else codec
                 self._warnings.append(_unread(kind, language))
         self.wants: tuple[Stream, ...] = tuple(wants)
@@ -81,12 +84,15 @@ class TrackReader:
         at = packet.pts if packet.pts is not None else packet.dts
         if track is None or not packet.size or at is None or packet.time_base is None or self._full:
             return
+        payload = bytes(packet)
+        if track.data and not _is_boxed(payload):
+            return
         self._bytes, self._count = self._bytes + packet.size, self._count + 1
         if self._bytes > BYTES_MAX or self._count > CUES_MAX:
             self._full = True
             return
         duration = packet.duration * packet.time_base if packet.duration else None
-        track.packets.append((at * packet.time_base, duration, bytes(packet)))
+        track.packets.append((at * packet.time_base, duration, payload))
 
     def finish(self) -> tuple[tuple[Cue, ...], tuple[str, ...]]:
         """The cues in the order they start, and a sentence for each thing that is not read or was guessed.
@@ -145,7 +151,7 @@ def _read(track: _Track, drafts: Drafts) -> None:
         drafts.warnings.append(_unread("teletext", track.language))
     elif track.codec is None and first.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") and b"tt" in first:
         _read_documents(track, drafts)
-    elif track.codec is None and b"\0" in first and first[4:8] not in (b"vttc", b"vtte", b"vttx"):
+    elif track.codec is None and b"\0" in first and not _is_boxed(first):
         drafts.warnings.append(_unread("nameless", track.language))
     else:
         _read_payloads(track, drafts)
@@ -189,12 +195,17 @@ def _words(codec: str | None, payload: bytes) -> Iterator[bytes]:
         yield text.partition(b"\0")[0]
     elif codec in ("ass", "ssa"):
         yield payload.partition(b"\0")[0].split(b",", 8)[-1]
-    elif codec is None and payload[4:8] in (b"vttc", b"vtte", b"vttx"):
+    elif codec is None and _is_boxed(payload):
         for name, body in _boxes(payload):
             if name == b"vttc":
                 yield from (text for inner, text in _boxes(body) if inner == b"payl")
     else:
         yield payload.partition(b"\0")[0]
+
+
+def _is_boxed(payload: bytes) -> bool:
+    """Whether it is a sample of WebVTT in MP4: a cue, an empty one, or a note."""
+    return payload[4:8] in (b"vttc", b"vtte", b"vtta")
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
