@@ -105,9 +105,9 @@ class TrackReader:
             drafts = Drafts()
             try:
                 _read(track, drafts)
-                cues.update(drafts.cues(clock="container", source="container", language=track.language))
             except SubtitleError as e:
-                drafts.warnings.append(f"{_named('a text', track.language)} is not read: {e.reason}")
+                drafts.warnings.append(f"{_named('a text', track.language)} is not read to its end: {e.reason}")
+            cues.update(drafts.cues(clock="container", source="container", language=track.language))
             warnings += drafts.warnings
         if self._full:
             warnings.append(
