@@ -400,8 +400,11 @@ class EpochFold:
     def _leave(self, closing: Reason | None) -> list[Leaving]:
         state = self.state
         self._pass_windows(closing)
+        reach = self._reach_ms
         for cue in state.shelf.advance(self._horizon_ms):
-            self._dirty |= {s for s in state.windows if s < state.next_ms and self._near(cue, s)}
+            span = (cue.start_ms, cue.end_ms)
+            near = (s for s in state.windows if s < state.next_ms and distance(*span, s, s + self._width) <= reach)
+            self._dirty.update(near)
         passed = sorted(s for s in state.windows if s < state.next_ms)
         final = sum(self._end(s) <= state.settled_ms for s in passed)
         self._judge(passed, final)
@@ -414,9 +417,6 @@ class EpochFold:
         self._singles, self._dirty, self._marked = [], {s for s in self._dirty if s >= state.next_ms}, False
         self._forget(passed[:final])
         return [*annotations, *events, *requests]
-
-    def _near(self, cue: Cue, start: int) -> bool:
-        return distance(cue.start_ms, cue.end_ms, start, start + self._width) <= self._reach_ms
 
     def _end(self, start: int) -> int:
         """Where a window ends: with its width, or with the media in the last window of a run that is over."""
