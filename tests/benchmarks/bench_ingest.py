@@ -7,46 +7,41 @@ Matroska with a SubRip track. Both sides run in this process, one thread, in tur
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 
 import av
-from av.video.frame import VideoFrame
 
 from framecue.media.decoding import DecodeLimits, decode_segment
 from framecue.media.sampling import Sampling
 from tests.benchmarks.report import Row, least_cpu
+from tests.support.clips import Line, Picture, TextTrack, make_clip
 from tests.support.footage import footage
 
-SECONDS, RATE = 10, 25
+SECONDS, RATE, SIZE = 10, 25, (1920, 1080)
 
 
 def film(seconds: int = SECONDS) -> bytes:
     """Real footage scaled to 1920x1080, with a line of text every two seconds."""
-    out = io.BytesIO()
-    with av.open(out, "w", format="matroska") as container:
-        video = container.add_stream("libx264", rate=RATE, options={"preset": "veryfast", "g": "50", "threads": "2"})
-        video.width, video.height, video.pix_fmt = 1920, 1080, "yuv420p"
-        text = container.add_stream("srt")
-        for n, frame in zip(range(seconds * RATE), _frames("bikes.mp4"), strict=False):
-            scaled = frame.reformat(1920, 1080, format="yuv420p", interpolation="BICUBIC")
-            scaled.pts, scaled.time_base = n, Fraction(1, RATE)
-            for packet in video.encode(scaled):
-                container.mux(packet)
-        for packet in video.encode(None):
-            container.mux(packet)
-        for at in range(0, seconds, 2):
-            line = av.Packet(f"line {at}".encode())
-            line.stream, line.time_base = text, Fraction(1, 1000)
-            line.pts = line.dts = at * 1000
-            line.duration = 1500
-            container.mux(line)
-    return out.getvalue()
+    with av.open(str(footage("bikes.mp4"))) as container:
+        frames = container.decode(video=0)
 
+        def draw(index: int, at: Fraction) -> Picture:
+            scaled = next(frames).reformat(*SIZE, format="rgb24", interpolation="BICUBIC")
+            return scaled.to_ndarray()
 
-def _frames(name: str) -> Iterator[VideoFrame]:
-    with av.open(str(footage(name))) as container:
-        yield from container.decode(video=0)
+        lines = tuple(Line(at, at + 1_500, f"line at {at} ms") for at in range(0, seconds * 1000, 2_000))
+        return make_clip(
+            seconds=seconds,
+            fps=RATE,
+            size=SIZE,
+            gop=2 * RATE,
+            bframes=2,
+            container="matroska",
+            pattern=draw,
+            texts=(TextTrack(lines),),
+            options={"preset": "veryfast", "x264-params": "scenecut=0"},
+        )
 
 
 def full_decode(data: bytes) -> int:
