@@ -16,7 +16,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +24,13 @@ from PIL import Image
 
 from framecue.analysis.scores import Floats, margin, probability
 from framecue.analysis.spaces import Array, ConseSpace, DualSpace, Space, from_wire, to_wire
+from framecue.clock import SystemClock
 from framecue.errors import SetupError
 from framecue.models.loading import find_record, load_model
 from framecue.models.lock import PRESETS, Fit, Lock, LockedModel, PairRecord, UnknownRecord, read_lock, write_lock
 from framecue.models.protocols import Model
 from framecue.schemas.rules import Calibration
+from framecue.timeline import rfc3339
 
 Flags = npt.NDArray[np.bool_]
 
@@ -78,6 +79,8 @@ PROMPTS: dict[str, str] = {
 than `LEAST_POSITIVES` positives in the pictures given are left out."""
 
 _SCALES = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
+_SPARE_NATS = 0.01
+"""What a sharper scale of texts may cost: the sharper, the more a rule's `not:` weighs against the background."""
 _UNKNOWN_STEPS = 61
 _LABELS_A_TRIAL = 8
 _TRIALS_A_PICTURE = 8
@@ -132,6 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load_model(given.model, lock=given.lock, deterministic=True),
         read_captioned(given.pictures),
         data=given.data or given.pictures.name,
+        today=rfc3339(SystemClock().now_ms())[:10],
     )
     if given.lock is None:
         path = Path(__file__).parent / "presets" / f"{record.name}.json"
@@ -156,19 +160,19 @@ def read_captioned(folder: Path) -> Captioned:
     return Captioned(tuple(folder / n for n in names), tuple(tuple(captions[n]) for n in names), fitted)
 
 
-def calibrated(record: LockedModel, model: Model, pictures: Captioned, *, data: str) -> LockedModel:
-    """`record` with everything fitted anew."""
+def calibrated(record: LockedModel, model: Model, pictures: Captioned, *, data: str, today: str) -> LockedModel:
+    """`record` with everything fitted anew; `data` and `today` (ISO) go into the record."""
     vectors = picture_vectors(model, pictures)
     truth = {p: mentioned(pictures, words) for p, words in PROMPTS.items()}
     truth = {p: t for p, t in truth.items() if (t >= CAPTIONS_THAT_AGREE).sum() >= LEAST_POSITIVES}
     prompts = as_logged(model.texts.embed_prompts(list(truth)))
     said = np.stack(list(truth.values()), axis=1)
-    text = _fitted_pairs(text_pairs(model, pictures), None, data=data)
+    text = _fitted_pairs(text_pairs(model, pictures), _SCALES, spare=_SPARE_NATS, data=data, today=today)
     picture: PairRecord = record.picture
     if model.space.closed_labels is None:
         pairs, halves = picture_pairs(model.space, vectors, prompts, said, pictures.fitted)
-        fixed = model.space.picture.scale if isinstance(model.space, DualSpace) else None
-        picture = _fitted_pairs((pairs.of(halves), pairs.of(~halves)), fixed, data=data)
+        scales = (model.space.picture.scale,) if isinstance(model.space, DualSpace) else _SCALES
+        picture = _fitted_pairs((pairs.of(halves), pairs.of(~halves)), scales, spare=0, data=data, today=today)
         if picture.fit is not None and picture.scale is not None:
             by_prompt = prompt_aucs(model.space, vectors, prompts, said, scale=picture.scale)
             fit = picture.fit.model_copy(update={"mean_prompt_auc": round(float(np.mean(by_prompt)), 4)})
@@ -232,7 +236,8 @@ def auc(scores: Floats, true: Flags) -> float:
 
 def equal_priors(true: Flags) -> Floats:
     """Weights that sum to 1, half of it on the true ones."""
-    return np.where(true, 0.5 / max(true.sum(), 1), 0.5 / max((~true).sum(), 1))
+    weights: Floats = np.where(true, 0.5 / max(true.sum(), 1), 0.5 / max((~true).sum(), 1))
+    return weights
 
 
 def platt(margins: Floats, true: Flags) -> Calibration:
@@ -286,20 +291,23 @@ def _text_half(model: Model, groups: Sequence[tuple[str, ...]]) -> Pairs:
     return Pairs(np.array(similarities, np.float64), background.astype(np.float64), np.array(true))
 
 
-def _fitted_pairs(pairs: tuple[Pairs, Pairs], fixed: float | None, *, data: str) -> PairRecord:
-    """The scale with the least log loss on the fitting half (or the model's own), its Platt pair, and their worth."""
+def _fitted_pairs(
+    pairs: tuple[Pairs, Pairs], scales: Sequence[float], *, spare: float, data: str, today: str
+) -> PairRecord:
+    """The sharpest of `scales` that costs at most `spare` nats on the fitting half, its Platt pair, their worth."""
     fitting, measuring = pairs
 
     def loss(scale: float) -> float:
         margins = fitting.margins(scale)
         return log_loss(probability(margins, platt(margins, fitting.true)), fitting.true)
 
-    scale = fixed or min(_SCALES, key=loss)
+    losses = {scale: loss(scale) for scale in scales}
+    scale = max(scale for scale in scales if losses[scale] <= min(losses.values()) + spare)
     calibration = platt(fitting.margins(scale), fitting.true)
     margins = measuring.margins(scale)
     p = probability(margins, calibration)
     fit = Fit(
-        on=datetime.now(UTC).date().isoformat(),
+        on=today,
         data=data,
         pairs_fitted=len(fitting.true),
         pairs_measured=len(measuring.true),
@@ -338,7 +346,7 @@ def _unknown_grid(space: Space) -> tuple[Callable[[float], Space] | None, Sequen
 
 
 def open_set_trials(said: npt.NDArray[np.int64], which: Flags) -> list[Trial]:
-    """For each picture of `which`: lists of labels that no caption mentions, every second with a true one at the end."""
+    """For each picture of `which`: lists of labels that no caption mentions, every second ending in a true one."""
     draw, trials = random.Random(0), []
     for picture in np.flatnonzero(which):
         true = np.flatnonzero(said[picture] >= CAPTIONS_THAT_AGREE)

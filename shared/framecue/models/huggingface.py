@@ -41,6 +41,7 @@ def load(
 ) -> Model:
     """The model in the folder of `record`; raises SetupError where it is not one of the two kinds."""
     torch.set_num_threads(threads)
+    _library.utils.logging.disable_progress_bar()
     folder = Path(record.location or record.name)
     config = _read(lambda: _library.AutoConfig.from_pretrained(folder, local_files_only=True), folder)
     runner = _Runner(torch.device(_device(device)), 1 if deterministic else _BATCH, fp32=deterministic)

@@ -29,12 +29,12 @@ def load_model(name: str, *, lock: Path | None = None, deterministic: bool = Fal
     record = find_record(name, lock=lock)
     threads = 1 if deterministic else min(_MOST_THREADS, len(os.sched_getaffinity(0)))
     if record.kind == "preset":
-        from framecue.models import default
+        from framecue.models.default import load as load_default
 
-        return default.load(record, deterministic=deterministic, threads=threads)
-    from framecue.models import huggingface
+        return load_default(record, deterministic=deterministic, threads=threads)
+    from framecue.models.huggingface import load as load_folder
 
-    return huggingface.load(record, deterministic=deterministic, threads=threads, device=device)
+    return load_folder(record, deterministic=deterministic, threads=threads, device=device)
 
 
 def find_record(name: str, *, lock: Path | None) -> LockedModel:
