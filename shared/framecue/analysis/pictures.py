@@ -8,8 +8,9 @@ import numpy.typing as npt
 BLACK_MEAN, BLACK_TOP = 24, 40
 """Limited-range black decodes to about 0, or to 16 where a player leaves it alone; noise stays below the top."""
 
-FROZEN_MEAN = 0.7
-"""Mean difference of point samples, in levels of 255. Re-encoding a still picture leaves less, sensor noise more."""
+FROZEN_MEAN, FROZEN_TOP = 0.7, 24
+"""Mean and largest difference of point samples, in levels of 255. Re-encoding a still picture leaves less; sensor noise
+changes more of it on the whole, a speaker in the corner of a slide more in one place."""
 
 CUT_MEAN, CUT_HISTOGRAM = 22.0, 0.25
 """A cut changes where light is (mean difference of samples) and how much of it there is (half the L1 distance of
@@ -30,7 +31,8 @@ def is_black(samples: Grid) -> bool:
 
 def is_frozen(before: Grid, samples: Grid) -> bool:
     """Whether the picture did not change at all."""
-    return bool(np.abs(samples - before).mean() <= FROZEN_MEAN)
+    change = np.abs(samples - before)
+    return bool(change.mean() <= FROZEN_MEAN and change.max() <= FROZEN_TOP)
 
 
 def is_cut(before: Grid, samples: Grid) -> bool:

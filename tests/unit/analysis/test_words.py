@@ -78,9 +78,8 @@ def test_resolve(
 
 
 def test_a_live_line_without_an_arrival_has_no_place():
-    assert (
-        clock(500).resolve(cue(0, 0, "", clock="live"), origin=at(None), own=Fraction(0), own_near=Fraction(0)) is None
-    )
+    line = cue(0, 0, "", clock="live")
+    assert clock(500).resolve(line, origin=at(None), own=Fraction(0), own_near=Fraction(0)) is None
 
 
 def test_the_median_is_over_the_last_64_segments():
@@ -125,7 +124,7 @@ def test_pending_cues_lie_in_chunks_that_keep_their_numbers():
     ([told(0, 30_000, "container"), told(40_000, 50_000)], 90_000, 30_000),
     ([told(0, 30_000, "container"), told(80_000, 81_000, "container")], 60_000, 30_000),
     ([told(0, 30_000, "document"), told(0, 1000, "header")], 90_000, None),
-], ids=["live", "a document's words say nothing of the other", "a later cue is not known yet", "never lost"])  # fmt: skip
+], ids=["live", "a document beside it", "a later cue is not known yet", "documents are never lost"])  # fmt: skip
 def test_last_losable_end(cues: list[Cue], before_ms: int, expected: int | None):
     shelf = Shelf()
     shelf.put(cues, 100_000)
