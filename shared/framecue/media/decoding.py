@@ -211,7 +211,9 @@ def _picture_track(found: _Found, limits: DecodeLimits) -> VideoStream | None:
     pixels = video.codec_context.width * video.codec_context.height
     if pixels > limits.max_pixels:
         raise LimitExceededError("pixels a picture", limits.max_pixels, pixels)
-    found.warnings += [f"video track {v.index} is not read: one picture track is" for v in filled if v is not video]
+    found.warnings += [
+        f"video track {v.index} is ignored: only one picture track is read" for v in filled if v is not video
+    ]
     return video
 
 

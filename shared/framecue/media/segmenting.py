@@ -102,7 +102,7 @@ def probe(source: Path | bytes, *, limits: DecodeLimits = DecodeLimits()) -> Med
             height=video.codec_context.height if video else 0,
             rate=video.guessed_rate if video else None,
             text_tracks=tuple(s.language or "und" for s in container.streams.subtitles),
-            warnings=tuple(f"video track {v.index} is not read: one picture track is" for v in others),
+            warnings=tuple(f"video track {v.index} is ignored: only one picture track is read" for v in others),
         )
 
 

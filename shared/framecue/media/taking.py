@@ -25,7 +25,7 @@ class Taker:
     """Decodes packets and keeps the pictures that are wanted, as JPEG, by time stamp.
 
     `damaged` says after how many frames the first error came. From a packet that fails to the next key frame nothing is
-    used: it may look right and be wrong. A picture whose lost parts the decoder made up is used, and counts as damage.
+    used: it may look right and be wrong. Nor is a picture whose lost parts were made up: it may be all green.
     """
 
     def __init__(self, stream: VideoStream, sampling: Sampling, start: Fraction | None, tick: Fraction) -> None:
@@ -73,31 +73,36 @@ class Taker:
         return sorted(stamps)
 
     def _decoded(self, packets: Iterable[tuple[int, VideoPacket]], wanted: set[int] | None) -> Iterable[VideoFrame]:
-        lost = False
+        lost, i = False, 0
         for i, packet in packets:
             if lost and not packet.is_keyframe:
                 continue
             lost = False
             self._context.skip_frame = "DEFAULT" if wanted is None or packet.pts in wanted else "NONREF"
-            frames, error = self._decode(packet)
-            yield from frames
-            if error:
-                self.damaged = self.damaged or f"damaged after {i} frames: {error}"
-                yield from self._decode(None)[0]
+            frames = self._decode(packet, after=i)
+            if frames is None:
+                yield from self._decode(None, after=i) or ()
                 self._context.flush_buffers()
                 lost = True
-            elif any(f.is_corrupt for f in frames):
-                self.damaged = self.damaged or f"damaged after {i} frames: parts of a picture are missing"
-        yield from self._decode(None)[0]  # pictures that waited for their turn
+            else:
+                yield from frames
+        yield from self._decode(None, after=i) or ()  # pictures that waited for their turn
 
-    def _decode(self, packet: VideoPacket | None) -> tuple[list[VideoFrame], str | None]:
-        """The pictures that `packet` (None: the end) brought out, or what went wrong."""
+    def _decode(self, packet: VideoPacket | None, *, after: int) -> list[VideoFrame] | None:
+        """The whole pictures that `packet` (None: the end) brought out; None where it failed. Notes damage."""
+        wrong = None
+        frames: list[VideoFrame] | None = None
         try:
-            return self._context.decode(packet), None
+            frames = self._context.decode(packet)
         except FOREIGN_ERRORS as e:
             if isinstance(e, MemoryError):
                 raise DecoderFailedError(OUT_OF_MEMORY) from e
-            return [], describe(e)
+            wrong = describe(e)
+        if frames and any(f.is_corrupt for f in frames):
+            wrong = "parts of a picture are missing"
+        if wrong is not None:
+            self.damaged = self.damaged or f"damaged after {after} frames: {wrong}"
+        return frames and [f for f in frames if not f.is_corrupt]
 
     def _keep(self, frame: VideoFrame, pts: int) -> None:
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
