@@ -27,8 +27,8 @@ _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 class FilmFormat:
     """What the joined film is like. `key_seconds` apart stand its key frames: there it can be cut."""
 
-    width: int = 640
-    height: int = 360
+    width: int = 512
+    height: int = 384
     rate: int = 25
     key_seconds: int = 2
 
@@ -49,7 +49,7 @@ def join_clips(parts: Sequence[Part], *, part_seconds: int, film: FilmFormat = F
         stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
         stream.thread_count = 1
         every = str(film.rate * film.key_seconds)
-        stream.options = {"preset": "veryfast", "crf": "21", "g": every, "keyint_min": every, "sc_threshold": "0"}
+        stream.options = {"preset": "veryfast", "crf": "10", "g": every, "keyint_min": every, "sc_threshold": "0"}
         for number, picture in enumerate(_pictures(parts, part_seconds, film)):
             frame = VideoFrame.from_ndarray(picture, format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, film.rate)
@@ -97,7 +97,7 @@ def _even_up(length: Fraction) -> int:
 def _filled(frame: VideoFrame, size: tuple[int, int], film: FilmFormat) -> Plane:
     """The middle of the frame at the film's size, as planar YUV 4:2:0 (height * 3 / 2, width)."""
     width, height = size
-    scaled = frame.reformat(width=width, height=height, format="yuv420p")
+    scaled = frame.reformat(width=width, height=height, format="yuv420p", interpolation="LANCZOS")
     out = []
     for plane, half in zip(scaled.planes, (1, 2, 2), strict=True):
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
