@@ -111,7 +111,7 @@ class Epoch:
     runs: list[Run] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     signal: Published | None = None
-    """The loss of signal that is open."""
+    """The last loss of signal."""
     held: SegmentFeatures | None = None
     """A segment that jumped; the next one says what it was."""
     ending: bool = False
@@ -128,6 +128,11 @@ class Epoch:
     warned: list[str] = field(default_factory=list)
     singles: dict[str, int] = field(default_factory=dict)
     """How many events of one record left, by rule and start."""
+
+    @property
+    def signal_lost(self) -> bool:
+        """Whether a loss of signal is open."""
+        return self.signal is not None and self.signal.end_ms is None
 
     @property
     def wm_ms(self) -> int:
@@ -341,6 +346,13 @@ class EpochFold:
             self.state.warned = [*self.state.warned, message][-REMEMBERED:]
         self.single(WARNING, self.state.wm_ms, self.state.wm_ms, message)
 
+    def end_signal_lost(self, at_ms: int, reason: Reason) -> None:
+        """The loss of signal that is open, if one is, ends at `at_ms`."""
+        lost = self.state.signal
+        if lost is not None and lost.end_ms is None:
+            lost.show("ended", lost.start_ms, max(at_ms, lost.start_ms), reason, 1.0)
+            self.add_event(SIGNAL_LOST, lost)
+
     def add_event(self, rule: str, event: Published) -> None:
         """An event that the machine decided on leaves with this record."""
         self._singles.append(self._record(rule, Change(event, Evidence())))
@@ -386,11 +398,7 @@ class EpochFold:
     def close(self, reason: Reason) -> list[Leaving]:
         """The run is over: its windows are final, its events end, and its last window says so."""
         state = self.state
-        if state.signal is not None:
-            ended = state.signal
-            ended.sequence, ended.phase, ended.end_ms, ended.reason = ended.sequence + 1, "ended", state.wm_ms, reason
-            self.add_event(SIGNAL_LOST, ended)
-            state.signal = None
+        self.end_signal_lost(state.wm_ms, reason)
         self._settle(state.wm_ms)
         for run in state.runs:
             run.marks.append(Mark(state.wm_ms, reason))

@@ -129,6 +129,11 @@ class Published:
     reason: Reason | None
     peak: float
 
+    def show(self, phase: Phase, start_ms: int, end_ms: int | None, reason: Reason | None, peak: float) -> None:
+        """Makes this what the next record says."""
+        self.sequence += 1
+        self.phase, self.start_ms, self.end_ms, self.reason, self.peak = phase, start_ms, end_ms, reason, peak
+
 
 class Change(NamedTuple):
     """One event record to be published."""
@@ -144,7 +149,7 @@ def difference(published: list[Published], spans: Sequence[Span]) -> list[Change
     changes: list[Change] = []
     for event in published:
         if event.phase != "retracted" and event.first_start_ms not in kept:
-            _show(event, "retracted", event.start_ms, event.end_ms, event.reason, event.peak)
+            event.show("retracted", event.start_ms, event.end_ms, event.reason, event.peak)
             changes.append(_change(event, Evidence()))
     for i, span in enumerate(spans):
         changes += _continue(owner[i], span) if i in owner else _start(published, span)
@@ -187,7 +192,7 @@ def _start(published: list[Published], span: Span) -> list[Change]:
         event = Published(span.start_ms, 0, "started", span.start_ms, None, None, span.peak)
         published.append(event)
         published.sort(key=lambda e: e.first_start_ms)
-    _show(event, "started", span.start_ms, None, None, span.peak)
+    event.show("started", span.start_ms, None, None, span.peak)
     changes = [_change(event, span.evidence)]
     return changes + (_continue(event, span) if span.end_ms is not None else [])
 
@@ -200,15 +205,8 @@ def _continue(event: Published, span: Span) -> list[Change]:
     if not moved and risen < (PEAK_STEP if is_open else 10**-DECIMALS):
         return []
     phase: Phase = "ended" if was_open and not is_open else "updated"
-    _show(event, phase, span.start_ms, span.end_ms, span.reason, span.peak)
+    event.show(phase, span.start_ms, span.end_ms, span.reason, span.peak)
     return [_change(event, span.evidence)]
-
-
-def _show(
-    event: Published, phase: Phase, start_ms: int, end_ms: int | None, reason: Reason | None, peak: float
-) -> None:
-    event.sequence += 1
-    event.phase, event.start_ms, event.end_ms, event.reason, event.peak = phase, start_ms, end_ms, reason, peak
 
 
 def _change(event: Published, evidence: Evidence) -> Change:

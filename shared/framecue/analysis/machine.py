@@ -205,8 +205,7 @@ class StreamMachine:
 
     def _accept(self, fold: EpochFold, segment: SegmentFeatures, placement: Placement) -> None:
         epoch = fold.state
-        if epoch.signal is not None:
-            self._signal_back(fold, placement.begin_ms)
+        fold.end_signal_lost(placement.begin_ms, "back")
         words = self._placed(fold, segment.cues, segment.origin, self._settings.lag_ms, placement)
         late = fold.add_words(words)
         fold.accept(segment, placement, gap=placement.place is Place.GAP)
@@ -363,22 +362,18 @@ class StreamMachine:
 
     def _signal(self, fold: EpochFold, at_ms: int) -> list[Result]:
         epoch = fold.state
-        if epoch.signal is not None or epoch.segment_at_ms is None or epoch.ending:
+        if epoch.signal_lost or epoch.segment_at_ms is None or epoch.ending:
             return []
         if at_ms < epoch.segment_at_ms + self._settings.signal_lost_ms:
             return []
-        lost = epoch.signal = Published(epoch.wm_ms, 1, "started", epoch.wm_ms, None, None, 1.0)
+        lost, wm = epoch.signal, epoch.wm_ms
+        if lost is None or lost.start_ms != wm:
+            lost = epoch.signal = Published(wm, 0, "started", wm, None, None, 1.0)
+        # lost, back with a late segment, and lost again while the watermark stood: the same event
+        lost.show("updated" if lost.sequence else "started", wm, None, None, 1.0)
         fold.mark("signal_lost")
         fold.add_event(SIGNAL_LOST, lost)
         return list(fold.results())
-
-    @staticmethod
-    def _signal_back(fold: EpochFold, begin_ms: int) -> None:
-        back, fold.state.signal = fold.state.signal, None
-        if back is not None:
-            back.sequence, back.phase, back.reason = back.sequence + 1, "ended", "back"
-            back.end_ms = max(begin_ms, back.start_ms)
-            fold.add_event(SIGNAL_LOST, back)
 
     def _count(self, what: str, n: int = 1) -> None:
         if n:

@@ -160,6 +160,15 @@ SILENCE = [
         (log.segment(3000, 6000, scores={0: .9}), "A 2000 r1", "A 4000 r1",
          "E x/4000#1 started 4000- 0.9", "E framecue.signal_lost/3000#2 ended 3000-3000 back 1"),
     ]),
+    Case("signal lost, back with a late segment, lost", "the watermark stood: it is the same loss", lambda log: [
+        *plain(log, 0, 2000),
+        (log.segment(4000, 6000), "A 2000 r1 gap", "A 4000 r1"),
+        (log.tick(1_016_000), "E framecue.signal_lost/6000#1 started 6000- 1"),
+        (log.segment(2000, 4000, at_ms=1_017_000), "A 2000 r2", "E framecue.signal_lost/6000#2 ended 6000-6000 back 1"),
+        (log.tick(1_027_000), "E framecue.signal_lost/6000#3 updated 6000- 1"),
+        (log.segment(7000, 8000, at_ms=1_030_000),
+         "A 6000 r1 gap", "E framecue.signal_lost/6000#4 ended 6000-7000 back 1"),
+    ]),
     Case("something still comes", "a repeat and a held segment are signs of life", lambda log: [
         *plain(log, 0, 2000),
         log.segment(0, 2000, at_ms=1_008_000),
