@@ -81,7 +81,7 @@ than `LEAST_POSITIVES` positives in the pictures given are left out."""
 _SCALES = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
 _SPARE_NATS = 0.01
 """What a sharper scale of texts may cost: the sharper, the more a rule's `not:` weighs against the background."""
-_UNKNOWN_STEPS = 61
+_UNKNOWN_STEPS = 31
 _LABELS_A_TRIAL = 8
 _TRIALS_A_PICTURE = 8
 _BINS = 10
@@ -339,7 +339,7 @@ def _fitted_unknown(
 def _unknown_grid(space: Space) -> tuple[Callable[[float], Space] | None, Sequence[float]]:
     """How to move `unknown` in this kind of space, and the values to try."""
     if isinstance(space, ConseSpace):
-        return lambda v: replace(space, unknown_cosine=v), [float(v) for v in np.linspace(0, 0.6, _UNKNOWN_STEPS)]
+        return lambda v: replace(space, unknown_cosine=v), [float(v) for v in np.linspace(0.05, 0.35, _UNKNOWN_STEPS)]
     if isinstance(space, DualSpace):
         return lambda v: replace(space, unknown_offset=v), [float(v) for v in np.linspace(-5, 10, _UNKNOWN_STEPS)]
     return None, ()

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
+from safetensors import SafetensorError
 from torch import Tensor
 
 from framecue.analysis.spaces import Array, ClosedSpace, DualSpace, Pairing
@@ -192,7 +193,7 @@ def _weights(auto: Any, folder: Path, runner: _Runner) -> Any:
 def _read(reading: Callable[[], Any], folder: Path) -> Any:
     try:
         return reading()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as e:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, SafetensorError) as e:
         why = (str(e).strip().splitlines() or [type(e).__name__])[0]
         raise SetupError(f"{folder} could not be loaded as a Hugging Face model: {why}") from e
 

@@ -134,12 +134,13 @@ def test_published_classifier_loads_from_its_folder() -> None:
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
 
 
+NOTHING, CLIP = b'{"model_type": "nothing"}', b'{"model_type": "clip"}'
 REFUSED = [
     ("pickled weights", {"config.json": b"{}", "pytorch_model.bin": b"x"}, "may run code"),
     ("no weights", {"config.json": b"{}"}, "no weight file"),
-    ("unknown architecture", {"config.json": b'{"model_type": "nothing"}', "model.safetensors": b"x"}, "could not be loaded"),
-    ("weights that are no safetensors", {"config.json": b'{"model_type": "clip"}', "model.safetensors": b"x"}, "could not be loaded"),
-]  # fmt: skip
+    ("unknown architecture", {"config.json": NOTHING, "model.safetensors": b"x"}, "could not be loaded"),
+    ("weights that are none", {"config.json": CLIP, "model.safetensors": b"x"}, "could not be loaded"),
+]
 
 
 @pytest.mark.parametrize(("why", "files", "says"), REFUSED, ids=[row[0] for row in REFUSED])
