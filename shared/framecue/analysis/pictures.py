@@ -18,9 +18,9 @@ CELL_ROWS, CELL_COLUMNS = 6, 8
 """The samples are gathered in cells of three by four, to see where a picture changed."""
 
 CUT_LEVEL, CUT_SHARE, CUT_HISTOGRAM = 18, 0.95, 0.15
-"""A cut changes the picture everywhere (nearly all cells, by this mean difference) and how much light there is (half the
-L1 distance of 16-bin histograms). On films sampled twice a second, cuts changed .96 to 1.00 of the cells, passers-by at
-most .90; a fast pan changes all cells but little of the histogram."""
+"""A cut changes the picture everywhere (nearly all cells, by this mean difference) and how much light there is (half
+the L1 distance of 16-bin histograms). On films sampled twice a second cuts changed .96 to 1.00 of the cells, passers-by
+at most .90; a pan changes all cells but little of the histogram."""
 
 Grid = npt.NDArray[np.int16]
 
