@@ -27,7 +27,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, list[di
     folder = tmp_path_factory.mktemp("demo") / "out"
     out = io.StringIO()
     demo.run_demo(folder, console=Console(file=out, width=160, highlight=False))
-    return folder, out.getvalue(), [json.loads(line) for line in (folder / "results.jsonl").open()]
+    lines = (folder / "results.jsonl").read_text("utf-8").splitlines()
+    return folder, out.getvalue(), [json.loads(line) for line in lines]
 
 
 @pytest.mark.model
