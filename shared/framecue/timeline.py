@@ -73,4 +73,4 @@ def parse_rfc3339(text: str) -> int:
 def rfc3339(at_ms: int) -> str:
     """`at_ms` since 1970 as RFC 3339 in UTC, to the millisecond."""
     whole, ms = divmod(at_ms, 1000)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+    return f"{datetime.fromtimestamp(whole, UTC).replace(tzinfo=None).isoformat()}.{ms:03d}Z"

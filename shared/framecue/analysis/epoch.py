@@ -27,8 +27,8 @@ from functools import partial
 from typing import TypeAlias
 
 from framecue.analysis.events import Change, Mark, Published, Run, Sample, Thresholds
+from framecue.analysis.looks import Looks
 from framecue.analysis.order import Placement, Timebase
-from framecue.analysis.pictures import grid, is_black, is_cut, is_frozen
 from framecue.analysis.rules import CompiledRules
 from framecue.analysis.settings import MachineSettings
 from framecue.analysis.windows import (
@@ -60,9 +60,6 @@ from framecue.schemas.features import SegmentFeatures
 from framecue.timeline import distance, rfc3339, subtract, to_ms, window_start
 
 Leaving: TypeAlias = Annotation | Event | CaptionRequest
-
-NEIGHBOURS_MS = 1_000
-"""Frames of different segments that lie closer than this follow one another: between them a cut can be seen."""
 
 REMEMBERED = 64
 """How many warnings and single events are kept to tell a second one from a first."""
@@ -153,7 +150,7 @@ class EpochFold:
         self._stream, self._model, self._settings, self._compiled = stream, model, settings, compiled
         self._known = KnownScores()
         self._judged: dict[int, Judged] = {}
-        self._looks: dict[int, tuple[float, float] | None] = {}
+        self._looks = Looks()
         self._dirty: set[int] = set()
         self._marked = False
         self._singles: list[Event] = []
@@ -457,7 +454,6 @@ class EpochFold:
                     settings=self._settings,
                     known=self._known,
                 )
-                self._looks.pop(start, None)
 
     def _undecided(self, window: Window, judged: Judged) -> bool:
         if judged.state == "pending":
@@ -518,29 +514,29 @@ class EpochFold:
         for run in state.runs:
             if dirty:
                 run.invalidate(dirty[0])
-            samples = [self._sample(run, start, i < final) for i, start in enumerate(passed)]
-            out += [self._record(run.name, change) for change in run.fold(samples, final=final, next_ms=next_ms)]
+            sample = partial(self._sample, run, passed, final)
+            out += [self._record(run.name, change) for change in run.fold(passed, sample, final=final, next_ms=next_ms)]
         done_ms = passed[final] if final < len(passed) else state.next_ms
         state.runs = [r for r in state.runs if r.until_ms is None or done_ms < r.until_ms]
         return out
 
-    def _sample(self, run: Run, start: int, final: bool) -> Sample:
-        """A window as `run` sees it."""
-        if run.name == BLACK or run.name == FROZEN:
-            looks = self._look(start)
-            score = None if looks is None else looks[0 if run.name == BLACK else 1]
+    def _sample(self, run: Run, passed: list[int], final: int, n: int) -> Sample:
+        """The `n`-th window as `run` sees it; the first `final` are final."""
+        start = passed[n]
+        if run.name in (BLACK, FROZEN):
+            shares = self._looks.shares(self.state.windows, start, self.state.last_frame)
+            score = None if shares is None else shares.black if run.name == BLACK else shares.frozen
             return Sample(start, score, partial(self._frames_evidence, start))
         judged = self._judged[start]
         if run.name == SUBTITLES_LOST:
             return self._silence(start, judged)
-        window = self.state.windows[start]
-        rules = self._rules_of(window)
+        rules = self._rules_of(self.state.windows[start])
         if run.identity not in rules.identities:
             return Sample(start, None)
         i = rules.identities.index(run.identity)
-        verdict = judged.verdicts[i]
-        undecided = rules.events[i].combine == "both" and verdict.text is None and not final
-        return Sample(start, None if undecided else verdict.score, partial(evidence, window, judged, i))
+        rule, verdict = rules.events[i], judged.verdicts[i]
+        undecided = rule.combine == "both" and verdict.text is None and n >= final
+        return Sample(start, None if undecided else verdict.score, partial(evidence, judged, rule, i))
 
     def _frames_evidence(self, start: int) -> Evidence:
         return Evidence(frames=tuple(f.ref for f in self.state.windows[start].frames))
@@ -552,41 +548,13 @@ class EpochFold:
         begins = [c.start_ms for c in shelf.joined if start <= c.start_ms < end]
         return Sample(start, 0.0, since_ms=min(begins, default=start))
 
-    def _look(self, start: int) -> tuple[float, float] | None:
-        """The shares of a window's frames that are black and that are frozen; None without frames."""
-        if start not in self._looks:
-            black = frozen = 0
-            frames = self.state.windows[start].pictures
-            for before, frame in self._pairs(start):
-                samples = grid(frame.samples)
-                dark = is_black(samples)
-                black += dark
-                frozen += before is not None and not dark and is_frozen(grid(before.samples), samples)
-            self._looks[start] = (black / len(frames), frozen / len(frames)) if frames else None
-        return self._looks[start]
-
-    def _pairs(self, start: int) -> Iterable[tuple[Frame | None, Frame]]:
-        """Each frame of a window with its neighbour before, None where media lies between that was not seen."""
-        earlier = [w for w in self.state.windows.values() if w.start_ms < start and w.pictures]
-        before = max(earlier, key=lambda w: w.start_ms).pictures[-1] if earlier else self.state.last_frame
-        for frame in self.state.windows[start].pictures:
-            close = before is not None and (
-                frame.at_ms - before.at_ms <= NEIGHBOURS_MS
-                or (frame.partition, frame.offset) == (before.partition, before.offset)
-            )
-            yield (before if close else None), frame
-            before = frame
-
     def _see_cuts(self, passed: list[int]) -> None:
-        """Each pair of neighbours is looked at as soon as both are there, so it does not matter which came first."""
         state = self.state
         for start in passed:
             if start not in self._dirty:
                 continue
-            for before, frame in self._pairs(start):
-                if before is None or frame.at_ms in state.cuts:
-                    continue
-                if is_cut(grid(before.samples), grid(frame.samples)):
+            for before, frame, look in self._looks.at(state.windows, start, state.last_frame):
+                if look.cut and before is not None and frame.at_ms not in state.cuts:
                     state.cuts.append(frame.at_ms)
                     self.single(SHOT_CUT, frame.at_ms, frame.at_ms, "another shot begins", (before, frame))
 
@@ -652,9 +620,9 @@ class EpochFold:
             window = state.windows.pop(start)
             state.last_frame = window.pictures[-1] if window.pictures else state.last_frame
             self._judged.pop(start, None)
-            self._looks.pop(start, None)
         settled = window_start(state.settled_ms, self._width)
         state.shelf.forget(settled - self._reach_ms)
         state.gaps = [g for g in state.gaps if not g.published or g.end_ms > settled]
         state.cuts = [at for at in state.cuts if at >= settled]
-        self._known.keep((f for w in state.windows.values() for f in w.frames), state.shelf.joined)
+        self._known.keep(state.windows.values(), state.shelf.joined)
+        self._looks.keep(state.windows.values())

@@ -246,9 +246,7 @@ class Run:
     """Those that stand before windows not yet in `base`, in time order."""
     published: list[Published] = field(default_factory=list)
     """Events that may still change, in the order they began."""
-    trace: Annotated[list[tuple[State, tuple[Span, ...]]], Field(exclude=True)] = field(
-        default_factory=list, repr=False
-    )
+    trace: Annotated[list[Step], Field(exclude=True)] = field(default_factory=list, repr=False)
     """State after each window that may still change, and what closed there. Can be folded again from `base`."""
 
     def invalidate(self, index: int) -> None:
@@ -260,33 +258,37 @@ class Run:
         self.until_ms = at_ms
         self.marks.append(Mark(at_ms, "rule"))
 
-    def fold(self, samples: Sequence[Sample], *, final: int, next_ms: int | None) -> list[Change]:
-        """What changes when `samples` are folded as far as they are not yet; moves `base` over the first `final`.
+    def fold(
+        self, starts: Sequence[int], sample: Callable[[int], Sample], *, final: int, next_ms: int | None
+    ) -> list[Change]:
+        """What changes when the windows at `starts` are folded as far as they are not yet; then the first `final` go.
 
-        `samples` are the windows that could still change before this record, in time order. `next_ms` is where the
-        first window after them will begin, None when there will be none: then every mark is due.
+        `starts` are the windows that could still change before this record, in time order, and `sample` says how the
+        n-th of them looks. `next_ms` is where the first window after them will begin, None when there will be none:
+        then every mark is due.
         """
-        upto = final if self.settled else len(samples)
+        upto = final if self.settled else len(starts)
+        if len(self.trace) == upto and not final and not self.marks:
+            return []
         for i in range(len(self.trace), upto):
-            self.trace.append(self._step(samples, i))
+            self.trace.append(self._step(starts, i, sample(i)))
         spans = [span for _, closed in self.trace[:upto] for span in closed]
-        state = self.trace[upto - 1][0] if upto else self.base
-        due_ms = samples[upto].start_ms if upto < len(samples) else next_ms
-        for mark in self._marks_after(samples, upto):
+        state = self.trace[upto - 1].state if upto else self.base
+        due_ms = starts[upto] if upto < len(starts) else next_ms
+        for mark in self._marks_after(starts, upto):
             if not self.settled or due_ms is None or mark.at_ms <= due_ms:
                 state, span = self.thresholds.close(state, mark.at_ms, mark.reason)
                 spans += [span] if span else []
         if (still := open_span(state)) is not None:
             spans.append(still)
         changes = difference(self.published, spans) if spans or self.published else []
-        self._advance(samples, final, samples[final].start_ms if final < len(samples) else next_ms)
+        self._advance(starts, final, starts[final] if final < len(starts) else next_ms)
         return changes
 
-    def _step(self, samples: Sequence[Sample], i: int) -> Step:
+    def _step(self, starts: Sequence[int], i: int, sample: Sample) -> Step:
         """The state after window `i`, and the spans closed by the marks before it and by its score."""
-        state, closed = self.trace[i - 1][0] if i else self.base, []
-        sample = samples[i]
-        for mark in self._marks_after(samples, i):
+        state, closed = self.trace[i - 1].state if i else self.base, []
+        for mark in self._marks_after(starts, i):
             if mark.at_ms <= sample.start_ms:
                 state, span = self.thresholds.close(state, mark.at_ms, mark.reason)
                 closed += [span] if span else []
@@ -295,16 +297,16 @@ class Run:
             closed += [span] if span else []
         return Step(state, tuple(closed))
 
-    def _marks_after(self, samples: Sequence[Sample], n: int) -> list[Mark]:
+    def _marks_after(self, starts: Sequence[int], n: int) -> list[Mark]:
         """The marks that do not stand before any of the first `n` windows."""
-        return [m for m in self.marks if not n or m.at_ms > samples[n - 1].start_ms] if self.marks else []
+        return [m for m in self.marks if not n or m.at_ms > starts[n - 1]] if self.marks else []
 
-    def _advance(self, samples: Sequence[Sample], final: int, rest_ms: int | None) -> None:
+    def _advance(self, starts: Sequence[int], final: int, rest_ms: int | None) -> None:
         """Moves `base` over the first `final` windows; what closed there can no longer change."""
         if not final:
             return
         closed = {span.start_ms for _, spans in self.trace[:final] for span in spans}
-        self.marks = self._marks_after(samples, final)
+        self.marks = self._marks_after(starts, final)
         self.base = self.trace[final - 1][0]
         del self.trace[:final]
         # events that begin where words did may begin long before the windows that tell of them

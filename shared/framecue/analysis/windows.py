@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from framecue.analysis.spaces import from_wire
 from framecue.analysis.words import Cue, Shelf
 from framecue.schemas.annotation import Annotation, FrameRef, JoinedText, LabelScore, RuleScore, Scene, TextState
 from framecue.schemas.event import Evidence
-from framecue.schemas.rules import UNKNOWN
+from framecue.schemas.rules import UNKNOWN, EventRule
 from framecue.timeline import distance, overlaps
 
 MATCHED = 3
@@ -31,9 +31,9 @@ QUOTED = 3
 """How many cues stand as evidence beside a peak."""
 
 
-@dataclass(order=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
-    """One sampled frame on the media time axis. `cell` tells frames of one grid cell apart from neighbours."""
+    """One sampled frame on the media time axis. It is itself and no other: what is known of it is kept by that. `cell` tells frames of one grid cell apart from neighbours."""
 
     at_ms: int
     cell: tuple[int, int]
@@ -41,10 +41,14 @@ class Frame:
     partition: int
     offset: int
     index: int
-    vector: bytes = field(repr=False, compare=False)
+    vector: bytes = field(repr=False)
     """fp16 as in the log; empty where the model failed on this frame."""
-    samples: bytes = field(repr=False, compare=False)
+    samples: bytes = field(repr=False)
     """Luma grid; empty where the picture could not be read."""
+
+    def order(self) -> tuple[int, int, int, int]:
+        """By time; of one instant, by place in the log."""
+        return self.at_ms, self.partition, self.offset, self.index
 
     @property
     def ref(self) -> FrameRef:
@@ -87,8 +91,29 @@ class Window:
                     return False
                 del self.frames[i]
                 break
-        insort(self.frames, frame)
+        insort(self.frames, frame, key=Frame.order)
         return True
+
+
+class Seen(NamedTuple):
+    """The frames of a window that the model could look at, and what the rules make of them."""
+
+    frames: tuple[Frame, ...]
+    scores: Floats
+    """(frames, rules)."""
+    picture: tuple[float, ...]
+    """Of each rule, as published."""
+    scene: Scene | None
+
+
+class Said(NamedTuple):
+    """Cues within reach of a window, and what the rules make of them."""
+
+    cues: tuple[Cue, ...]
+    scores: Floats
+    """(cues, rules)."""
+    text: tuple[float, ...]
+    """Of each rule, as published."""
 
 
 class Judged(NamedTuple):
@@ -98,8 +123,9 @@ class Judged(NamedTuple):
     verdicts: tuple[Verdict, ...]
     state: TextState
     cues: tuple[Cue, ...]
-    quotes: tuple[tuple[Cue, ...], ...]
-    """For each rule, the cues that speak for it, best first."""
+    seen: Seen | None
+    said: Mapping[int, Said]
+    """By tolerance: what was within reach."""
     model_failed: bool
 
 
@@ -108,67 +134,63 @@ def judge(
     known: KnownScores,
 ) -> Judged:  # fmt: skip
     """What the rules in force say of `window`, with the words on the shelf as they are now."""
-    frames = [f for f in window.frames if f.vector]
-    picture, scene = _judge_frames(frames, rules, known)
-    joined = [c for c in shelf.joined if overlaps(c.start_ms, c.end_ms, window.start_ms, end_ms)]
-    verdicts, quotes = _judge_rules(picture, (window.start_ms, end_ms), joined, rules, shelf, known)
+    frames = tuple(f for f in window.frames if f.vector)
+    seen = known.seen(frames, rules) if frames else None
+    joined = tuple(c for c in shelf.joined if overlaps(c.start_ms, c.end_ms, window.start_ms, end_ms))
+    said = _within_reach((window.start_ms, end_ms), joined, rules, shelf, known)
     return Judged(
-        scene=scene,
-        verdicts=verdicts,
+        scene=None if seen is None else seen.scene,
+        verdicts=tuple(_verdict(i, rule, seen, said.get(_reach(rule))) for i, rule in enumerate(rules.events)),
         state=_text_state(end_ms, final=final, present=bool(joined), shelf=shelf, settings=settings),
-        cues=tuple(joined),
-        quotes=quotes,
+        cues=joined,
+        seen=seen,
+        said=said,
         model_failed=len(frames) < len(window.frames),
     )
 
 
 class KnownScores:
-    """Scores of frames and cues under a rules version, each computed once: what a re-fold need not ask again."""
+    """What the rules make of frames and cues, each computed once: what a re-fold need not ask again."""
 
     def __init__(self) -> None:
-        self._frames: dict[tuple[str, int, int, int], tuple[Floats, Floats | None]] = {}
+        self._seen: dict[tuple[str, tuple[Frame, ...]], Seen] = {}
         self._cues: dict[tuple[str, Cue], Floats] = {}
 
-    def of_frames(self, frames: Sequence[Frame], rules: CompiledRules) -> list[tuple[Floats, Floats | None]]:
-        """For each frame its scores (rules,) and its distribution (labels + 1,), None without labels."""
-        keys = [(rules.version, f.partition, f.offset, f.index) for f in frames]
-        missing = [i for i, key in enumerate(keys) if key not in self._frames]
-        if missing:
-            vectors = np.stack([from_wire(frames[i].vector) for i in missing])
-            scores, spread = rules.picture_scores(vectors), rules.distribution(vectors)
-            for n, i in enumerate(missing):
-                self._frames[keys[i]] = (scores[n], None if spread is None else spread[n])
-        return [self._frames[key] for key in keys]
+    def seen(self, frames: tuple[Frame, ...], rules: CompiledRules) -> Seen:
+        """What `rules` make of the frames of a window, at least one."""
+        key = (rules.version, frames)
+        if key not in self._seen:
+            self._seen[key] = _see(frames, rules)
+        return self._seen[key]
 
-    def of_cues(self, cues: Sequence[Cue], rules: CompiledRules) -> Floats:
-        """(N, rules); a cue without a vector (its model failed) only counts where a pattern matches."""
+    def said(self, cues: tuple[Cue, ...], rules: CompiledRules) -> Said:
+        """What `rules` make of cues, at least one; one that its model failed on counts where a pattern matches."""
         missing = [c for c in cues if (rules.version, c) not in self._cues]
         if missing:
             nothing = np.zeros(rules.space.text_dims, np.float32)
             vectors = np.stack([from_wire(c.vector) if c.vector else nothing for c in missing])
             for cue, row in zip(missing, rules.text_scores([c.text for c in missing], vectors), strict=True):
                 self._cues[rules.version, cue] = row
-        return np.stack([self._cues[rules.version, c] for c in cues])
+        scores = np.stack([self._cues[rules.version, c] for c in cues])
+        return Said(cues, scores, _published(scores.max(axis=0)))
 
-    def keep(self, frames: Iterable[Frame], cues: Iterable[Cue]) -> None:
+    def keep(self, windows: Iterable[Window], cues: Iterable[Cue]) -> None:
         """Forgets all others."""
-        wanted = {(f.partition, f.offset, f.index) for f in frames}
+        frames = {frame for window in windows for frame in window.frames}
         words = set(cues)
-        self._frames = {key: known for key, known in self._frames.items() if key[1:] in wanted}
+        self._seen = {key: seen for key, seen in self._seen.items() if frames.issuperset(key[1])}
         self._cues = {key: known for key, known in self._cues.items() if key[1] in words}
 
 
-def _judge_frames(
-    frames: Sequence[Frame], rules: CompiledRules, known: KnownScores
-) -> tuple[Floats | None, Scene | None]:
-    """Picture scores (rules,) as published, and the scene; None of either without frames."""
-    if not frames:
-        return None, None
-    scored = known.of_frames(frames, rules)
-    picture = upper_half_mean(np.stack([scores for scores, _ in scored]))
-    spreads = [spread for _, spread in scored if spread is not None]
-    scene = _scene(np.stack(spreads).mean(axis=0), frames, rules) if spreads else None
-    return np.round(picture, DECIMALS), scene
+def _see(frames: tuple[Frame, ...], rules: CompiledRules) -> Seen:
+    vectors = np.stack([from_wire(f.vector) for f in frames])
+    scores, spread = rules.picture_scores(vectors), rules.distribution(vectors)
+    scene = None if spread is None else _scene(spread.mean(axis=0), frames, rules)
+    return Seen(frames, scores, _published(upper_half_mean(scores)), scene)
+
+
+def _published(scores: Floats) -> tuple[float, ...]:
+    return tuple(np.round(scores, DECIMALS).tolist())
 
 
 def _scene(spread: Floats, frames: Sequence[Frame], rules: CompiledRules) -> Scene:
@@ -187,37 +209,29 @@ def _scene(spread: Floats, frames: Sequence[Frame], rules: CompiledRules) -> Sce
     )
 
 
-def _judge_rules(
-    picture: Floats | None,
-    span: tuple[int, int],
-    joined: Sequence[Cue],
-    rules: CompiledRules,
-    shelf: Shelf,
-    known: KnownScores,
-) -> tuple[tuple[Verdict, ...], tuple[tuple[Cue, ...], ...]]:
-    """Each rule's verdict, and the cues that carried its text."""
-    if not rules.events:
-        return (), ()
-    reach = {0: (joined, known.of_cues(joined, rules) if joined else None)}
-    verdicts, quotes = [], []
-    for i, rule in enumerate(rules.events):
-        text: float | None = None
-        best: tuple[Cue, ...] = ()
-        if rule.text:
-            tolerance = rule.tolerance_ms if rule.combine in ("both", "weighted") else 0
-            if tolerance not in reach:
-                near = [c for c in shelf.joined if distance(c.start_ms, c.end_ms, *span) <= tolerance]
-                reach[tolerance] = (near, known.of_cues(near, rules) if near else None)
-            cues, scores = reach[tolerance]
-            if scores is not None:
-                column = scores[:, i]
-                text = published(column.max())
-                order = np.argsort(-column, kind="stable")[:QUOTED]
-                best = tuple(cues[n] for n in order if published(column[n]) >= rule.exit)
-        seen = None if picture is None or not rule.picture else float(picture[i])
-        verdicts.append(Verdict(seen, text, combined(rule.combine, seen, text, rule.weights)))
-        quotes.append(best)
-    return tuple(verdicts), tuple(quotes)
+def _reach(rule: EventRule) -> int:
+    """How far from the window words count for `rule`, ms; 0 wants an overlap."""
+    return rule.tolerance_ms if rule.combine in ("both", "weighted") else 0
+
+
+def _within_reach(
+    span: tuple[int, int], joined: tuple[Cue, ...], rules: CompiledRules, shelf: Shelf, known: KnownScores
+) -> Mapping[int, Said]:
+    """For each reach that a rule asks for, the cues within it; none where there are none."""
+    out = {}
+    for reach in {_reach(rule) for rule in rules.events if rule.text}:
+        near = joined
+        if reach:
+            near = tuple(c for c in shelf.joined if distance(c.start_ms, c.end_ms, *span) <= reach)
+        if near:
+            out[reach] = known.said(near, rules)
+    return out
+
+
+def _verdict(i: int, rule: EventRule, seen: Seen | None, said: Said | None) -> Verdict:
+    picture = seen.picture[i] if seen is not None and rule.picture else None
+    text = said.text[i] if said is not None and rule.text else None
+    return Verdict(picture, text, combined(rule.combine, picture, text, rule.weights))
 
 
 def _text_state(end_ms: int, *, final: bool, present: bool, shelf: Shelf, settings: MachineSettings) -> TextState:
@@ -231,12 +245,18 @@ def _text_state(end_ms: int, *, final: bool, present: bool, shelf: Shelf, settin
     return "silent" if final else "pending"
 
 
-def evidence(window: Window, judged: Judged, rule: int) -> Evidence:
-    """What speaks for `rule` in this window."""
-    verdict = judged.verdicts[rule]
+def evidence(judged: Judged, rule: EventRule, i: int) -> Evidence:
+    """What speaks for the `i`-th rule in this window: frames and cues, the best first."""
+    verdict, seen, said = judged.verdicts[i], judged.seen, judged.said.get(_reach(rule))
+    frames, cues = [], []
+    if seen is not None:
+        frames = [seen.frames[n] for n in np.argsort(-seen.scores[:, i], kind="stable")]
+    if said is not None and rule.text:
+        best = np.argsort(-said.scores[:, i], kind="stable")[:QUOTED]
+        cues = [said.cues[n] for n in best if published(said.scores[n, i]) >= rule.exit]
     return Evidence(
-        frames=tuple(f.ref for f in window.frames),
-        cues=tuple(c.joined() for c in judged.quotes[rule]),
+        frames=tuple(f.ref for f in frames),
+        cues=tuple(c.joined() for c in cues),
         picture=verdict.picture,
         text=verdict.text,
     )
