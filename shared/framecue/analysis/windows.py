@@ -33,7 +33,10 @@ QUOTED = 3
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One sampled frame on the media time axis. It is itself and no other: what is known of it is kept by that. `cell` tells frames of one grid cell apart from neighbours."""
+    """One sampled frame on the media time axis, known by identity: two are never equal.
+
+    `cell` tells frames of one grid cell apart from neighbours.
+    """
 
     at_ms: int
     cell: tuple[int, int]
