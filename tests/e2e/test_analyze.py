@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from framecue.errors import SubtitleError, UnsupportedMediaError
+from framecue.errors import MediaError, SubtitleError, UnsupportedMediaError
 from framecue_services.cli.analyze import AnalyzeRequest, analyze_film
 from tests.support.clips import Line, Picture, TextTrack, make_clip
 from tests.support.encoders import PALETTE, light_model
@@ -127,6 +127,14 @@ def test_a_group_of_pictures_beyond_the_limit_is_refused_with_a_sentence(tmp_pat
     make_clip(film, seconds=40, fps=5, size=(64, 36), container="matroska", gop=1000)
     with pytest.raises(UnsupportedMediaError, match="without re-encoding"):
         analyze(film)
+
+
+def test_a_film_of_which_no_segment_can_be_used_is_refused_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRAMECUE_INGEST__MAX_FRAMES", "10")
+    with pytest.raises(MediaError, match=r"film\.mkv gave no picture: .* limit of 10"):
+        analyze(make_film(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,17 @@ from typing import BinaryIO, Literal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from framecue.errors import SetupError, UnsupportedMediaError
+from framecue.errors import DamagedMediaError, SetupError, UnsupportedMediaError
 from framecue.media.segmenting import MediaInfo, probe
 from framecue.models.protocols import Model
+from framecue.schemas.annotation import Annotation
 from framecue.schemas.base import STREAM_ID
 from framecue.settings import Settings, load_settings
 from framecue.timeline import to_ms
 from framecue_services.cli.film import read_words, segments, sidecars
 from framecue_services.cli.output import write_line
 from framecue_services.cli.report.recording import Recording
-from framecue_services.cli.running import load, pipeline, read_rules, write_report
+from framecue_services.cli.running import load, pipeline, read_rules, refusals, write_report
 from framecue_services.cli.wording import clean, clock
 
 DEFAULT_RULES = "default-rules.yaml"
@@ -69,6 +70,7 @@ def analyze_film(
     words = read_words(request.film, request.subtitles or (), found=found, info=info)
     for sentence in (*words.sources, *info.warnings, *words.warnings):
         err.print(f"framecue: {clean(sentence)}", markup=False)
+    windows = 0
     with _progress(err, info) as advance:
         model = load(settings)
         pieces = segments(
@@ -82,10 +84,18 @@ def analyze_film(
             for piece, headers in pieces:
                 running.push_segment(stream, piece.data, headers=headers)
                 for result in running.pump():
+                    windows += isinstance(result, Annotation)
                     write_line(out, result)
                     if request.report is not None:
                         recording.add(result)
                 advance(to_ms(piece.end))
+            refused = refusals(running)
+    for reason in dict.fromkeys(refused):
+        err.print(f"framecue: not used: {clean(reason)}", markup=False)
+    if windows == 0:
+        raise DamagedMediaError(
+            f"{request.film.name} gave no picture: {refused[0] if refused else 'it holds nothing to look at'}"
+        )
     if request.report is not None:
         notes = (*words.sources, *info.warnings, *words.warnings)
         write_report(

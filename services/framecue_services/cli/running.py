@@ -12,7 +12,9 @@ from framecue.errors import RulesError, SetupError
 from framecue.media.pool import DecoderPool
 from framecue.models.loading import find_record, load_model
 from framecue.models.protocols import Model
+from framecue.schemas.deadletter import parse_dead_letter
 from framecue.schemas.rules import RuleSet, rules_from_yaml
+from framecue.schemas.topics import DEADLETTER
 from framecue.settings import Settings
 from framecue_services.cli.embedded import EmbeddedPipeline
 from framecue_services.cli.report.page import About, render
@@ -59,6 +61,17 @@ def pipeline(model: Model, settings: Settings, rules: RuleSet) -> Iterator[Embed
     ):
         running.set_rules(rules)
         yield running
+
+
+def refusals(running: EmbeddedPipeline) -> list[str]:
+    """Why pushed records could not be used, in the order of the dead letters that say so."""
+    found: list[str] = []
+    for partition in range(running.broker.partitions(DEADLETTER.name)):
+        offset = 0
+        while (record := running.broker.fetch(DEADLETTER.name, partition=partition, offset=offset)) is not None:
+            found.append(parse_dead_letter(record.value or b"", record.headers).reason)
+            offset += 1
+    return found
 
 
 def write_report(
