@@ -131,7 +131,7 @@ def _class_texts(names: Sequence[Path]) -> list[list[str]]:
 def _read_cache(path: Path, rows: int) -> Array | None:
     """What was kept, None where there is nothing or it is damaged (the archive carries a checksum)."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             vectors: Array = archive["classes"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
