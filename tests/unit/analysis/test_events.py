@@ -177,23 +177,27 @@ def run(*, settled: bool = False) -> Run:
     return Run("x", "identity", PLAIN, settled=settled, from_ms=0)
 
 
+def fold(one: Run, windows: Sequence[Sample], *, final: int, next_ms: int | None) -> list[Change]:
+    return one.fold([w.start_ms for w in windows], windows.__getitem__, final=final, next_ms=next_ms)
+
+
 def test_an_early_run_speaks_with_the_window_and_takes_back():
     early = run()
-    assert told(early.fold(samples(0.1, 0.7), final=0, next_ms=4000)) == ["2000#1 started 2000-"]
+    assert told(fold(early, samples(0.1, 0.7), final=0, next_ms=4000)) == ["2000#1 started 2000-"]
     early.invalidate(1)
-    assert told(early.fold(samples(0.1, 0.5), final=0, next_ms=4000)) == ["2000#2 retracted 2000-"]
+    assert told(fold(early, samples(0.1, 0.5), final=0, next_ms=4000)) == ["2000#2 retracted 2000-"]
 
 
 def test_a_settled_run_speaks_of_final_windows_only():
     settled = run(settled=True)
-    assert settled.fold(samples(0.1, 0.7, 0.7, 0.1), final=1, next_ms=8000) == []
-    assert told(settled.fold(samples(0.7, 0.7, 0.1, first_ms=2000), final=1, next_ms=8000)) == ["2000#1 started 2000-"]
-    assert told(settled.fold(samples(0.7, 0.1, first_ms=4000), final=2, next_ms=8000)) == ["2000#2 ended 2000-6000"]
+    assert fold(settled, samples(0.1, 0.7, 0.7, 0.1), final=1, next_ms=8000) == []
+    assert told(fold(settled, samples(0.7, 0.7, 0.1, first_ms=2000), final=1, next_ms=8000)) == ["2000#1 started 2000-"]
+    assert told(fold(settled, samples(0.7, 0.1, first_ms=4000), final=2, next_ms=8000)) == ["2000#2 ended 2000-6000"]
 
 
 def test_windows_before_the_run_begins_are_not_looked_at():
     late = Run("x", "identity", PLAIN, settled=False, from_ms=2000)
-    assert told(late.fold(samples(0.9, 0.1, 0.7), final=0, next_ms=6000)) == ["4000#1 started 4000-"]
+    assert told(fold(late, samples(0.9, 0.1, 0.7), final=0, next_ms=6000)) == ["4000#1 started 4000-"]
 
 
 @pytest.mark.parametrize(("settled", "expected"), [
@@ -203,57 +207,57 @@ def test_windows_before_the_run_begins_are_not_looked_at():
 def test_a_mark_ends_what_is_open(settled: bool, expected: Sequence[Sequence[str]]):
     """A loss of signal where the watermark stands, at 4000; then the windows before it become final; then one more."""
     one = run(settled=settled)
-    one.fold(samples(0.1, 0.7), final=0, next_ms=4000)
+    fold(one, samples(0.1, 0.7), final=0, next_ms=4000)
     one.marks.append(Mark(4000, "signal_lost"))
-    out = [one.fold(samples(0.1, 0.7), final=0, next_ms=4000)]
-    out.append(one.fold(samples(0.1, 0.7, 0.1), final=2, next_ms=6000))
-    out.append(one.fold(samples(0.1, first_ms=4000), final=1, next_ms=6000))
+    out = [fold(one, samples(0.1, 0.7), final=0, next_ms=4000)]
+    out.append(fold(one, samples(0.1, 0.7, 0.1), final=2, next_ms=6000))
+    out.append(fold(one, samples(0.1, first_ms=4000), final=1, next_ms=6000))
     assert [told(changes) for changes in out] == list(expected)
 
 
 def test_a_mark_within_a_window_stands_before_the_next():
     one = run()
-    one.fold(samples(0.7), final=0, next_ms=2000)
+    fold(one, samples(0.7), final=0, next_ms=2000)
     one.marks.append(Mark(3000, "signal_lost"))
-    assert told(one.fold(samples(0.7), final=0, next_ms=2000)) == ["0#2 ended 0-3000"]
-    assert told(one.fold(samples(0.7, 0.7), final=0, next_ms=4000)) == []
-    assert told(one.fold(samples(0.7, 0.7, 0.7), final=0, next_ms=6000)) == ["4000#1 started 4000-"]
+    assert told(fold(one, samples(0.7), final=0, next_ms=2000)) == ["0#2 ended 0-3000"]
+    assert told(fold(one, samples(0.7, 0.7), final=0, next_ms=4000)) == []
+    assert told(fold(one, samples(0.7, 0.7, 0.7), final=0, next_ms=6000)) == ["4000#1 started 4000-"]
 
 
 def test_a_late_score_moves_what_a_mark_ended():
     """The window before the mark never entered after all: nothing is left for the mark to end."""
     one = run()
-    one.fold(samples(0.1, 0.7), final=0, next_ms=4000)
+    fold(one, samples(0.1, 0.7), final=0, next_ms=4000)
     one.marks.append(Mark(4000, "rule"))
-    one.fold(samples(0.1, 0.7), final=0, next_ms=4000)
+    fold(one, samples(0.1, 0.7), final=0, next_ms=4000)
     one.invalidate(1)
-    assert told(one.fold(samples(0.1, 0.1), final=0, next_ms=4000)) == ["2000#3 retracted 2000-4000"]
+    assert told(fold(one, samples(0.1, 0.1), final=0, next_ms=4000)) == ["2000#3 retracted 2000-4000"]
 
 
 @pytest.mark.parametrize("settled", [False, True], ids=["early", "settled"])
 def test_a_rule_that_ends_judges_nothing_after(settled: bool):
     one = run(settled=settled)
-    one.fold(samples(0.7), final=0, next_ms=2000)
+    fold(one, samples(0.7), final=0, next_ms=2000)
     one.end(2000)
-    changes = one.fold(samples(0.7), final=0, next_ms=2000)
-    changes += one.fold(samples(0.7, 0.9, 0.9), final=1, next_ms=6000)
-    changes += one.fold(samples(0.9, 0.9, first_ms=2000), final=2, next_ms=6000)
+    changes = fold(one, samples(0.7), final=0, next_ms=2000)
+    changes += fold(one, samples(0.7, 0.9, 0.9), final=1, next_ms=6000)
+    changes += fold(one, samples(0.9, 0.9, first_ms=2000), final=2, next_ms=6000)
     assert told(changes)[-1] == "0#2 ended 0-2000"
     assert [c.event.reason for c in changes][-1] == "rule"
 
 
 def test_what_closed_in_final_windows_is_let_go_and_does_not_come_back():
     one = run()
-    one.fold(samples(0.7, 0.1, 0.7), final=0, next_ms=6000)
-    one.fold(samples(0.7, 0.1, 0.7), final=2, next_ms=6000)
+    fold(one, samples(0.7, 0.1, 0.7), final=0, next_ms=6000)
+    fold(one, samples(0.7, 0.1, 0.7), final=2, next_ms=6000)
     assert [e.first_start_ms for e in one.published] == [4000]
-    assert told(one.fold(samples(0.7, first_ms=4000), final=1, next_ms=6000)) == []
-    assert told(one.fold(samples(0.1, first_ms=6000), final=0, next_ms=8000)) == ["4000#2 ended 4000-6000"]
+    assert told(fold(one, samples(0.7, first_ms=4000), final=1, next_ms=6000)) == []
+    assert told(fold(one, samples(0.1, first_ms=6000), final=0, next_ms=8000)) == ["4000#2 ended 4000-6000"]
 
 
 def test_evidence_is_of_the_window_with_the_peak():
     def window(at_ms: int, score: float) -> Sample:
         return Sample(at_ms, score, lambda: Evidence(picture=score))
 
-    (change,) = run().fold([window(0, 0.6), window(2000, 0.9), window(4000, 0.7)], final=0, next_ms=6000)
+    (change,) = fold(run(), [window(0, 0.6), window(2000, 0.9), window(4000, 0.7)], final=0, next_ms=6000)
     assert change.evidence.picture == 0.9
