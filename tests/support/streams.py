@@ -119,7 +119,7 @@ class Log:
         """
         first = Fraction(begin_ms, 1000) if own is None else own
         step = 1000 // self.per_second
-        times = frames if frames is not None else [t for t in range(-(-begin_ms // step) * step, end_ms, step)]
+        times = frames if frames is not None else list(range(-(-begin_ms // step) * step, end_ms, step))
         if at_ms is None and self.at0_ms is not None:
             at_ms = self.at0_ms + end_ms
         start = session is not None if start is None else start

@@ -68,7 +68,8 @@ def analyze_film(
     info = probe(request.film)
     found = sidecars(request.film) if request.subtitles is None else ()
     words = read_words(request.film, request.subtitles or (), found=found, info=info)
-    for sentence in (*words.sources, *info.warnings, *words.warnings):
+    unread = tuple(dict.fromkeys((*info.warnings, *words.warnings)))
+    for sentence in (*words.sources, *unread):
         err.print(f"framecue: {clean(sentence)}", markup=False)
     windows = 0
     with _progress(err, info) as advance:
@@ -78,6 +79,7 @@ def analyze_film(
             words.cues,
             seconds=Fraction(str(request.segment_seconds)),
             lag_ms=settings.analysis.lag_ms,
+            warnings=unread,
         )
         with pipeline(model, settings, rules) as running:
             recording = Recording(running.picture)
@@ -97,7 +99,7 @@ def analyze_film(
             f"{request.film.name} gave no picture: {refused[0] if refused else 'it holds nothing to look at'}"
         )
     if request.report is not None:
-        notes = (*words.sources, *info.warnings, *words.warnings)
+        notes = (*words.sources, *unread)
         write_report(
             request.report,
             recording.recorded(),

@@ -23,6 +23,8 @@ SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp")
 SESSION = "film"
 """One name for every run: results are a function of the film."""
 CUE_TEXT_MAX = 10_000
+WARNINGS_MAX, WARNING_MAX = 20, 500
+"""What the header holds."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?")
 
 
@@ -75,12 +77,12 @@ def read_words(film: Path, documents: Sequence[Path], *, found: Sequence[Path] =
 
 
 def segments(
-    film: Path | bytes, cues: Iterable[CueIn], *, seconds: Fraction, lag_ms: int = 0
+    film: Path | bytes, cues: Iterable[CueIn], *, seconds: Fraction, lag_ms: int = 0, warnings: Sequence[str] = ()
 ) -> Iterator[tuple[CutSegment, Headers]]:
     """The film in pieces of about `seconds`, numbered, timed, the last one marked as the end.
 
     A cue goes with the piece in which it is said, `lag_ms` before it appears; what is said after the film goes with the
-    last. Raises the MediaError tree.
+    last. The first piece carries `warnings`. Raises the MediaError tree.
     """
     waiting = list(cues)
     pieces = cut(film, target_seconds=seconds)
@@ -91,9 +93,17 @@ def segments(
         if after is not None:
             until = to_ms(piece.end)
             due = sum((cue.start_ms or 0) - lag_ms < until for cue in waiting)
-        due = min(due, CUES_MAX)  # more than one header holds follow with the next piece
+        said = list(warnings) if piece.index == 0 else []
+        if due > CUES_MAX:  # the rest follows with the next piece
+            said += [f"{due - CUES_MAX} lines of text are left out: too many at the end of the film"] * (after is None)
+            due = CUES_MAX
         headers = SegmentHeaders(
-            session=SESSION, seq=piece.index, start=piece.start, cues=tuple(waiting[:due]), end=after is None
+            session=SESSION,
+            seq=piece.index,
+            start=piece.start,
+            cues=tuple(waiting[:due]),
+            warnings=tuple(w[:WARNING_MAX] for w in said[:WARNINGS_MAX]),
+            end=after is None,
         )
         waiting = waiting[due:]
         yield piece, segment_headers(headers)

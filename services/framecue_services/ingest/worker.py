@@ -140,7 +140,7 @@ class IngestWorker:
             last_duration=decoded.last_duration,
             sampling_per_second=self._decoders.sampling.per_second,
             damaged=decoded.damaged,
-            warnings=(*decoded.warnings, *dropped),
+            warnings=(*said.warnings, *decoded.warnings, *dropped),
             frames=decoded.frames,
             cues=cues,
         )

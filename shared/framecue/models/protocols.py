@@ -32,7 +32,7 @@ class TextEncoder(Protocol):
         ...
 
     def embed_prompts(self, texts: Sequence[str]) -> Array:
-        """As `embed`, each text first put into the model's picture templates and averaged."""
+        """(N, E) fp32 as `similarity` wants prompts, through the model's templates; of unit length or shorter."""
         ...
 
 

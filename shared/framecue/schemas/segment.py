@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -49,6 +49,9 @@ class SegmentHeaders(Wire):
         None, ge=-START_MAX_SECONDS, le=START_MAX_SECONDS, description="media time of the first video frame"
     )
     cues: tuple[CueIn, ...] = ()
+    warnings: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
+        (), max_length=20, description="sentences: what the sender could not read of its source"
+    )
     captured_at_ms: int | None = None
     program: int | None = Field(None, ge=1, le=65535)
     end: bool = False
@@ -115,6 +118,8 @@ def parse_segment_headers(headers: Iterable[tuple[str, bytes]]) -> SegmentHeader
                     found[name.removeprefix("framecue-")] = _text(name, raw)
                 case "framecue-cues":
                     found["cues"] = parse_cues(raw)
+                case "framecue-warnings":
+                    found["warnings"] = json.loads(_text(name, raw))
                 case "framecue-captured-at":
                     found["captured_at_ms"] = parse_rfc3339(_text(name, raw))
                 case "framecue-end":
@@ -153,6 +158,8 @@ def segment_headers(headers: SegmentHeaders) -> Headers:
     if headers.cues:
         cues = [c.model_dump(exclude_none=True) for c in headers.cues]
         out.append(("framecue-cues", json.dumps(cues, ensure_ascii=False).encode()))
+    if headers.warnings:
+        out.append(("framecue-warnings", json.dumps(headers.warnings, ensure_ascii=False).encode()))
     if headers.captured_at_ms is not None:
         out.append(("framecue-captured-at", rfc3339(headers.captured_at_ms).encode()))
     if headers.end:
