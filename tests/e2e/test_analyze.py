@@ -39,18 +39,24 @@ def coloured(index: int, at: Fraction) -> Picture:
 
 def make_film(folder: Path, *, name: str = "film.mkv", container: Any = "matroska", **more: Any) -> Path:
     path = folder / name
-    make_clip(path, seconds=12, size=(160, 90), container=container, pattern=coloured, **more)
+    make_clip(path, **{"seconds": 12, "size": (160, 90), "container": container, "pattern": coloured} | more)
     return path
 
 
 def analyze(film: Path, **asked: Any) -> tuple[list[dict[str, Any]], str]:
     """The results as JSON values, and what was said beside."""
+    out, said = analyze_to_bytes(film, **asked)
+    return [json.loads(line) for line in out.splitlines()], said
+
+
+def analyze_to_bytes(film: Path, **asked: Any) -> tuple[bytes, str]:
+    """The results as they leave, and what was said beside."""
     rules = film.parent / "rules.yaml"
     rules.write_text(RULES)
     out, err = io.BytesIO(), io.StringIO()
     request = replace(AnalyzeRequest(film=film, rules=rules, segment_seconds=2), **asked)
     analyze_film(request, load=lambda _: light_model(), out=out, err=Console(file=err, width=300))
-    return [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue()
+    return out.getvalue(), err.getvalue()
 
 
 def scenes(results: Sequence[dict[str, Any]]) -> list[str]:
@@ -101,9 +107,9 @@ def test_lag_moves_the_words_back(tmp_path: Path) -> None:
 def test_two_runs_are_equal_to_the_byte_and_so_are_their_reports(tmp_path: Path) -> None:
     film = make_film(tmp_path)
     (tmp_path / "film.srt").write_text(SRT)
-    first = analyze(film, report=tmp_path / "a.html")[0]
-    second = analyze(film, report=tmp_path / "b.html")[0]
+    first, second = (analyze_to_bytes(film, report=tmp_path / name)[0] for name in ("a.html", "b.html"))
     assert first == second
+    assert first
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
@@ -135,6 +141,25 @@ def test_a_film_of_which_no_segment_can_be_used_is_refused_with_the_reason(
     monkeypatch.setenv("FRAMECUE_INGEST__MAX_FRAMES", "10")
     with pytest.raises(MediaError, match=r"film\.mkv gave no picture: .* limit of 10"):
         analyze(make_film(tmp_path))
+
+
+def test_a_film_is_settled_to_its_end_where_a_piece_near_it_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(1)
+
+    def draw(index: int, at: Fraction) -> Picture:
+        """Noise takes more bytes than the limit."""
+        return noise.integers(0, 256, (90, 160, 3), np.uint8) if 8 <= at < 10 else coloured(index, at)
+
+    monkeypatch.setenv("FRAMECUE_INGEST__MAX_BYTES", "50000")
+    results, said = analyze(make_film(tmp_path, pattern=draw))
+    last = {r["start_ms"]: r for r in results if r["type"] == "annotation"}
+    assert last[10_000]["settled_until_ms"] == 12_000
+    assert [at for at, r in last.items() if r["degraded"]] == [8000]
+    gaps = [r for r in results if r["type"] == "event" and r["rule"] == "framecue.gap"]
+    assert [(r["start_ms"], r["end_ms"]) for r in gaps] == [(8000, 10_000)]
+    assert "not used: " in said
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,12 +18,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from framecue.errors import DamagedMediaError, SetupError, UnsupportedMediaError
-from framecue.media.segmenting import MediaInfo, probe
+from framecue.media.segmenting import CutSegment, MediaInfo, probe
 from framecue.models.protocols import Model
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.base import STREAM_ID
+from framecue.schemas.results import PublishedResult
+from framecue.schemas.segment import Headers
 from framecue.settings import Settings, load_settings
 from framecue.timeline import to_ms
+from framecue_services.cli.embedded import EmbeddedPipeline
 from framecue_services.cli.film import read_words, segments, sidecars
 from framecue_services.cli.output import write_line
 from framecue_services.cli.report.recording import Recording
@@ -83,14 +86,11 @@ def analyze_film(
         )
         with pipeline(model, settings, rules) as running:
             recording = Recording(running.picture)
-            for piece, headers in pieces:
-                running.push_segment(stream, piece.data, headers=headers)
-                for result in running.pump():
-                    windows += isinstance(result, Annotation)
-                    write_line(out, result)
-                    if request.report is not None:
-                        recording.add(result)
-                advance(to_ms(piece.end))
+            for result in _play(running, stream, pieces, advance):
+                windows += isinstance(result, Annotation)
+                write_line(out, result)
+                if request.report is not None:
+                    recording.add(result)
             refused = refusals(running)
     for reason in dict.fromkeys(refused):
         err.print(f"framecue: not used: {clean(reason)}", markup=False)
@@ -110,6 +110,20 @@ def analyze_film(
             notes=[f"{note[:1].upper()}{note[1:]}." for note in notes],
         )
         err.print(f"framecue: the report is {request.report}", markup=False)
+
+
+def _play(
+    running: EmbeddedPipeline,
+    stream: str,
+    pieces: Iterable[tuple[CutSegment, Headers]],
+    advance: Callable[[int], None],
+) -> Iterator[PublishedResult]:
+    """Pushes the film; gives its results as they come, to the end: where a piece was refused, none comes after all."""
+    for piece, headers in pieces:
+        running.push_segment(stream, piece.data, headers=headers)
+        yield from running.pump()
+        advance(to_ms(piece.end))
+    yield from running.finish(stream)
 
 
 def _settings(request: AnalyzeRequest) -> Settings:

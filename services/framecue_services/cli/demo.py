@@ -97,6 +97,7 @@ def _play(running: EmbeddedPipeline, film: bytes) -> Iterable[Result]:
             _say(running, waiting.pop(0))
         running.push_segment(STREAM, piece.data, headers=headers)
         yield from running.pump()
+    yield from running.finish(STREAM)
 
 
 def _say(running: EmbeddedPipeline, line: Line) -> None:
