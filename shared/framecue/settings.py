@@ -223,13 +223,13 @@ def _refuse_unknown(names: Iterable[str]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
         raise SetupError(f"the settings file {path} cannot be read: {e}") from e
     if not isinstance(value or {}, dict):
         raise SetupError(
             f"the settings file {path} must hold sections such as `analysis:`, not a {type(value).__name__}"
         )
-    return value or {}
+    return {str(name): section for name, section in (value or {}).items()}
 
 
 def _explain(e: ValidationError) -> str:

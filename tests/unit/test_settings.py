@@ -100,6 +100,9 @@ def test_value_out_of_bounds(name: str, value: str, sentence: str, monkeypatch: 
     [
         ("analysis: {window: 1}", "there is no setting analysis.window; the nearest is analysis.window_ms"),
         ("analyses: {}", "there is no setting analyses; the nearest is analysis"),
+        ("2: 3", "there is no setting 2"),
+        ("a: 2026-99-99", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
         ("analysis: [", "cannot be read"),
         ("- a", "must hold sections such as `analysis:`, not a list"),
         ("analysis: 3", "the setting analysis"),

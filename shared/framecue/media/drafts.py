@@ -10,7 +10,7 @@ from typing import Literal
 
 from framecue.errors import SubtitleError
 from framecue.schemas.media import Cue
-from framecue.schemas.segment import TextClock
+from framecue.schemas.segment import TIME_MAX_MS, TextClock
 
 CUES_MAX = 20_000
 """As many as the machine lets wait for one stream: ten hours of dense speech."""
@@ -18,8 +18,6 @@ CUE_TEXT_MAX = 10_000
 """Characters of one cue, as for JSON cues; no screen shows more."""
 OPEN_MS = 10_000
 """How long a cue without an end is shown at most: nobody reads two lines for longer."""
-TIME_MAX_MS = 2**53
-"""Beyond it JSON readers lose digits."""
 
 
 @dataclass(frozen=True)

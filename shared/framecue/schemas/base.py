@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
@@ -56,5 +57,8 @@ Seconds = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^-?\d+(/\d+)?$"}),
 ]
 """Exact seconds; `1001/24000` on the wire."""
+
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A whole number that msgpack and every reader of ours can hold: from a header or a document it may be anything."""
 
 StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$")]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from framecue.errors import MessageError
 from framecue.schemas.base import Wire
 from framecue.schemas.media import Origin
-from framecue.schemas.segment import Headers
+from framecue.schemas.segment import Headers, first_error
 
 PREFIX = "framecue-dead-"
 
@@ -59,4 +59,4 @@ def parse_dead_letter(value: bytes, headers: Iterable[tuple[str, bytes]]) -> Dea
             headers=tuple((n, v) for n, v in headers if not n.startswith(PREFIX)),
         )
     except (KeyError, ValueError) as e:
-        raise MessageError(f"not a dead letter of ours: {e}") from e
+        raise MessageError(f"not a dead letter of ours: {first_error(e)}") from e

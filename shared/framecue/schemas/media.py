@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from framecue.schemas.base import Seconds, StreamId, Wire
+from framecue.schemas.base import Int64, Seconds, StreamId, Wire
 from framecue.schemas.rules import RuleSet
 from framecue.schemas.segment import TextClock
 
@@ -17,9 +17,9 @@ class Origin(Wire):
     """Where an input record stood. `at_ms` is the broker's append time; None where input has no arrival (a file)."""
 
     topic: str
-    partition: int
-    offset: int
-    at_ms: int | None = None
+    partition: Int64
+    offset: Int64
+    at_ms: Int64 | None = None
 
 
 class Cue(Wire):

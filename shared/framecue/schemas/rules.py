@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -14,6 +15,7 @@ from pydantic import (
     AliasChoices,
     BeforeValidator,
     Field,
+    FiniteFloat,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -41,15 +43,23 @@ def _duration_ms(value: Any, info: ValidationInfo) -> Any:
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h)\s*", value)
         if not match:
             raise ValueError(f"{value!r} is not a duration; write 4s, 500ms or 2m")
-        return round(float(match[1]) * _UNITS[match[2]])
-    if isinstance(value, int | float) and info.context == IN_WORDS:
-        return round(value * 1000)
-    return value
+        value, unit = float(match[1]), _UNITS[match[2]]
+    elif isinstance(value, int | float) and info.context == IN_WORDS:
+        unit = 1000
+    else:
+        return value
+    if not math.isfinite(value):
+        raise ValueError("longer than any stream; write 4s, 500ms or 2m")
+    return round(value * unit)
 
 
 def as_regex(phrase: str) -> str | None:
     """The pattern of a phrase written as `/pattern/`; None for words that are meant by their meaning."""
     return phrase[1:-1] if len(phrase) > 2 and phrase[0] == phrase[-1] == "/" else None
+
+
+_QUIET = re2.Options()
+_QUIET.log_errors = False  # what is wrong stands in our error, not on stderr
 
 
 def _phrase(text: str) -> str:
@@ -58,7 +68,7 @@ def _phrase(text: str) -> str:
         raise ValueError("an empty phrase; say what to look for in words")
     if (pattern := as_regex(text)) is not None:
         try:
-            re2.compile(pattern)
+            re2.compile(pattern, _QUIET)
         except re2.error as e:
             raise ValueError(f"/{pattern}/ is no regular expression that runs in linear time (RE2 syntax)") from e
     return text
@@ -100,8 +110,8 @@ class SceneRule(Wire):
 class Calibration(Wire):
     """A fitted pair: p = sigmoid(a * margin + b)."""
 
-    a: float
-    b: float
+    a: FiniteFloat
+    b: FiniteFloat
 
 
 class EventRule(Wire):
@@ -113,7 +123,7 @@ class EventRule(Wire):
     text: Phrases = ()
     negatives: Phrases = Field((), validation_alias=AliasChoices("not", "negatives"), serialization_alias="not")
     combine: Combine = Field("either", description="where not given: the side that has phrases, if only one has")
-    weights: tuple[float, float] | None = Field(None, description="picture and text, summing to 1")
+    weights: tuple[Score, Score] | None = Field(None, description="picture and text, summing to 1")
     tolerance_ms: ToleranceMs = Field(
         4000, validation_alias=AliasChoices("tolerance", "tolerance_ms"), json_schema_extra={"default": "4s"}
     )
@@ -151,7 +161,7 @@ class EventRule(Wire):
         if self.weights is not None:
             if self.combine != "weighted":
                 raise ValueError("weights go with combine: weighted")
-            if min(self.weights) < 0 or abs(sum(self.weights) - 1) > 1e-9:
+            if abs(sum(self.weights) - 1) > 1e-9:
                 raise ValueError(f"weights must be two numbers that sum to 1, got {list(self.weights)}")
         for phrase in (*self.picture, *self.negatives):
             if as_regex(phrase) is not None:
@@ -216,6 +226,8 @@ def rules_from_yaml(text: str, source: str = "rules") -> RuleSet:
         raise RulesError(what, source=source, line=None if mark is None else mark.line + 1) from e
     except RecursionError as e:
         raise RulesError("nested too deeply", source=source) from e
+    except ValueError as e:  # a date or a number that PyYAML takes for one and cannot make
+        raise RulesError(str(e), source=source) from e
     if not isinstance(value, dict):
         raise RulesError("a rules file holds `scenes:` and `events:`", source=source, line=1)
     try:

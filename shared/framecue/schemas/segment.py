@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from framecue.errors import MessageError
-from framecue.schemas.base import Seconds, Wire
+from framecue.schemas.base import Int64, Seconds, Wire
 from framecue.timeline import parse_rfc3339, rfc3339
 
 Headers = tuple[tuple[str, bytes], ...]
 T = TypeVar("T", bound=Wire)
+TIME_MAX_MS = 2**53
+"""Beyond it JSON readers lose digits."""
 START_MAX_SECONDS = 10_000_000_000
 """Room for media time that counts from 1970, and with it every wall time stays one that RFC 3339 can write."""
 
@@ -21,8 +23,8 @@ START_MAX_SECONDS = 10_000_000_000
 class CueIn(Wire):
     """A cue as a user sends it: in media time, or at an instant of wall time."""
 
-    start_ms: int | None = None
-    end_ms: int | None = None
+    start_ms: int | None = Field(None, ge=-TIME_MAX_MS, le=TIME_MAX_MS)
+    end_ms: int | None = Field(None, ge=-TIME_MAX_MS, le=TIME_MAX_MS)
     at: str | None = Field(None, description="RFC 3339 instant, instead of start_ms and end_ms")
     text: str = Field(min_length=1, max_length=10_000)
     language: str | None = Field(None, max_length=35)
@@ -44,7 +46,7 @@ class SegmentHeaders(Wire):
     """The headers of a media segment."""
 
     session: str | None = Field(None, min_length=1, max_length=200, description="one per push run")
-    seq: int | None = Field(None, ge=0)
+    seq: Int64 | None = Field(None, ge=0)
     start: Seconds | None = Field(
         None, ge=-START_MAX_SECONDS, le=START_MAX_SECONDS, description="media time of the first video frame"
     )
@@ -126,7 +128,7 @@ def parse_segment_headers(headers: Iterable[tuple[str, bytes]]) -> SegmentHeader
                     found["end"] = _text(name, raw).lower() not in ("", "0", "false")
                 case "traceparent":
                     found["traceparent"] = _text(name, raw)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise MessageError(f"the header {name} cannot be read: {first_error(e)}") from e
     return _validated(SegmentHeaders, found)
 

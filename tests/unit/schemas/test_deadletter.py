@@ -48,7 +48,14 @@ def test_dead_letter_when_it_died_before() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("topic", None), ("partition", b"three"), ("offset", None), ("reason", None), ("at-ms", b"noon")],
+    [
+        ("topic", None),
+        ("partition", b"three"),
+        ("offset", None),
+        ("reason", None),
+        ("at-ms", b"noon"),
+        ("offset", b"9" * 25),
+    ],
 )
 def test_dead_letter_when_headers_are_not_ours(name: str, value: bytes | None) -> None:
     headers = dict(letter(headers=()).to_headers())

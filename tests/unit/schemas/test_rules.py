@@ -82,6 +82,9 @@ def test_durations_as_people_write_them(written: str, ms: int) -> None:
         ("events:\n  - name: e\n    picture: a\n    enter: 1.1", 4, "less than or equal to 1"),
         ("events:\n  - name: e\n    picture: a\n    for: soon", 4, "'soon' is not a duration; write 4s"),
         ("events:\n  - name: e\n    picture: a\n    for: true", 4, "not a duration"),
+        ("events:\n  - name: e\n    picture: a\n    for: .inf", 4, "longer than any stream"),
+        (f"events:\n  - name: e\n    picture: a\n    for: {'9' * 400}s", 4, "longer than any stream"),
+        ("events:\n  - name: e\n    text: a\n    text_calibration: {a: .nan, b: 0}", 4, "a finite number"),
         ("events:\n  - name: e\n    picture: a\n    for: -1s", 4, "not a duration"),
         ("events:\n  - name: e\n    picture: a\n    for: -1", 4, "greater than or equal to 0"),
         ("events:\n  - name: e\n    picture: a\n    tolerance: 11m", 4, "less than or equal to 600000"),
@@ -110,7 +113,9 @@ def test_errors_point_to_the_line(text: str, line: int, sentence: str) -> None:
     assert caught.value.reason.startswith(f"my.yaml:{line}: ")
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "a: &a [*a]", "!!python/object:os.system {}", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["[" * 5000, "a: &a [*a]", "!!python/object:os.system {}", "\x00", "a: 2026-99-99", f"a: {'9' * 5000}"]
+)
 def test_rules_file_when_hostile(text: str) -> None:
     with pytest.raises(RulesError):
         rules_from_yaml(text)
