@@ -27,7 +27,7 @@ from functools import partial
 from typing import TypeAlias
 
 from framecue.analysis.events import Change, Mark, Published, Run, Sample, Thresholds
-from framecue.analysis.looks import Looks
+from framecue.analysis.looks import Looks, Shares
 from framecue.analysis.order import Placement, Timebase
 from framecue.analysis.rules import CompiledRules
 from framecue.analysis.settings import MachineSettings
@@ -152,6 +152,12 @@ class EpochFold:
         self._judged: dict[int, Judged] = {}
         self._looks = Looks()
         self._dirty: set[int] = set()
+        """Windows, by start, that are to be judged again."""
+        self._reframed: set[int] = set()
+        """Those whose frames, or the frame before them, are others now."""
+        self._shares: dict[int, Shares | None] = {}
+        self._fresh: dict[int, frozenset[str]] = {}
+        """For each window judged again, the rules that say something else of it, by identity."""
         self._marked = False
         self._singles: list[Event] = []
         self._width = settings.window_ms
@@ -235,7 +241,8 @@ class EpochFold:
             return
         window = self.state.windows.setdefault(start, Window(start))
         if window.add(frame):
-            self._dirty |= {start, start + self._width}
+            self._dirty.add(start)
+            self._reframed |= {start, start + self._width}
 
     def _windows_of(self, begin_ms: int, end_ms: int) -> Iterable[Window]:
         """The windows that a span touches, made where they are missing; final ones left out."""
@@ -419,7 +426,9 @@ class EpochFold:
         self._publish_gaps(closing)
         events += self._singles
         requests = self._caption_requests(annotations, events)
-        self._singles, self._dirty, self._marked = [], {s for s in self._dirty if s >= state.next_ms}, False
+        self._singles, self._marked = [], False
+        self._dirty = {s for s in self._dirty if s >= state.next_ms}
+        self._reframed = {s for s in self._reframed if s >= state.next_ms}
         self._forget(passed[:final])
         return [*annotations, *events, *requests]
 
@@ -434,26 +443,34 @@ class EpochFold:
             window = state.windows.setdefault(state.next_ms, Window(state.next_ms))
             window.rules = state.rules
             self._dirty.add(state.next_ms)
+            self._reframed.add(state.next_ms)
             state.next_ms += self._width
 
     def _judge(self, passed: list[int], final: int) -> None:
         """Judges again what is dirty, and what finality makes different: a `both` without words, a silence."""
         state = self.state
+        self._fresh = {}
         for i, start in enumerate(passed):
-            window = state.windows[start]
-            known = self._judged.get(start)
-            if i < final and (known is None or self._undecided(window, known)):
+            window, before = state.windows[start], self._judged.get(start)
+            ripe = i < final and before is not None and self._undecided(window, before)
+            if before is not None and not ripe and start not in self._dirty:
+                continue
+            if ripe or i < final:
                 self._dirty.add(start)
-            if known is None or start in self._dirty:
-                self._judged[start] = judge(
-                    window,
-                    end_ms=self._end(start),
-                    final=i < final,
-                    rules=self._rules_of(window),
-                    shelf=state.shelf,
-                    settings=self._settings,
-                    known=self._known,
-                )
+            rules = self._rules_of(window)
+            judged = self._judged[start] = judge(
+                window,
+                end_ms=self._end(start),
+                final=i < final,
+                rules=rules,
+                shelf=state.shelf,
+                settings=self._settings,
+                known=self._known,
+                before=None if ripe else before,
+            )
+            same = (None,) * len(judged.verdicts) if before is None or ripe else before.verdicts
+            pairs = zip(rules.identities, judged.verdicts, same, strict=True)
+            self._fresh[start] = frozenset(rule for rule, now, was in pairs if now is not was)
 
     def _undecided(self, window: Window, judged: Judged) -> bool:
         if judged.state == "pending":
@@ -506,25 +523,36 @@ class EpochFold:
     def _events(self, passed: list[int], final: int, closing: Reason | None) -> list[Event]:
         """What changes in any run; nothing is folded where nothing changed."""
         state = self.state
-        dirty = [i for i, start in enumerate(passed) if start in self._dirty]
-        if not (dirty or final or self._marked):
+        if not (self._dirty.intersection(passed) or self._reframed.intersection(passed) or final or self._marked):
             return []
         next_ms = None if closing is not None else state.next_ms
         out: list[Event] = []
+        changed = self._first_changed(passed)
         for run in state.runs:
-            if dirty:
-                run.invalidate(dirty[0])
+            if (first := changed.get(run.identity)) is not None:
+                run.invalidate(first)
             sample = partial(self._sample, run, passed, final)
             out += [self._record(run.name, change) for change in run.fold(passed, sample, final=final, next_ms=next_ms)]
         done_ms = passed[final] if final < len(passed) else state.next_ms
         state.runs = [r for r in state.runs if r.until_ms is None or done_ms < r.until_ms]
         return out
 
+    def _first_changed(self, passed: list[int]) -> dict[str, int]:
+        """For each run, by identity, the first window that may look otherwise to it than when it was folded."""
+        first: dict[str, int] = {}
+        for i, start in reversed(list(enumerate(passed))):
+            first |= dict.fromkeys(self._fresh.get(start, ()), i)
+            if start in self._reframed:
+                first[BLACK] = first[FROZEN] = i
+            if start in self._dirty:
+                first[SUBTITLES_LOST] = i
+        return first
+
     def _sample(self, run: Run, passed: list[int], final: int, n: int) -> Sample:
         """The `n`-th window as `run` sees it; the first `final` are final."""
         start = passed[n]
         if run.name in (BLACK, FROZEN):
-            shares = self._looks.shares(self.state.windows, start, self.state.last_frame)
+            shares = self._look(start)
             score = None if shares is None else shares.black if run.name == BLACK else shares.frozen
             return Sample(start, score, partial(self._frames_evidence, start))
         judged = self._judged[start]
@@ -537,6 +565,11 @@ class EpochFold:
         rule, verdict = rules.events[i], judged.verdicts[i]
         undecided = rule.combine == "both" and verdict.text is None and n >= final
         return Sample(start, None if undecided else verdict.score, partial(evidence, judged, rule, i))
+
+    def _look(self, start: int) -> Shares | None:
+        if start not in self._shares:
+            self._shares[start] = self._looks.shares(self.state.windows, start, self.state.last_frame)
+        return self._shares[start]
 
     def _frames_evidence(self, start: int) -> Evidence:
         return Evidence(frames=tuple(f.ref for f in self.state.windows[start].frames))
@@ -551,8 +584,9 @@ class EpochFold:
     def _see_cuts(self, passed: list[int]) -> None:
         state = self.state
         for start in passed:
-            if start not in self._dirty:
+            if start not in self._reframed:
                 continue
+            self._shares.pop(start, None)
             for before, frame, look in self._looks.at(state.windows, start, state.last_frame):
                 if look.cut and before is not None and frame.at_ms not in state.cuts:
                     state.cuts.append(frame.at_ms)
@@ -620,6 +654,7 @@ class EpochFold:
             window = state.windows.pop(start)
             state.last_frame = window.pictures[-1] if window.pictures else state.last_frame
             self._judged.pop(start, None)
+            self._shares.pop(start, None)
         settled = window_start(state.settled_ms, self._width)
         state.shelf.forget(settled - self._reach_ms)
         state.gaps = [g for g in state.gaps if not g.published or g.end_ms > settled]

@@ -289,5 +289,6 @@ def _softmax(logits: Doubles) -> Doubles:
 
 
 def _leading(names: Sequence[str], weights: Array, top: int) -> list[tuple[str, float]]:
-    best = np.argsort(-weights, kind="stable")[:top]
-    return [(names[i], float(weights[i])) for i in best if weights[i] >= SEEN_FROM]
+    best = np.argpartition(-weights, min(top, len(weights) - 1))[:top]
+    ranked = sorted(best.tolist(), key=lambda i: (-weights[i], i))
+    return [(names[i], float(weights[i])) for i in ranked if weights[i] >= SEEN_FROM]

@@ -10,6 +10,7 @@ import hashlib
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -53,18 +54,10 @@ class Frame:
         """By time; of one instant, by place in the log."""
         return self.at_ms, self.partition, self.offset, self.index
 
-    @property
+    @cached_property
     def ref(self) -> FrameRef:
         """How results name it."""
         return FrameRef(partition=self.partition, offset=self.offset, index=self.index, at_ms=self.at_ms)
-
-
-class Verdict(NamedTuple):
-    """What one rule says of one window: `score` None is undecided, and holds an event as it is."""
-
-    picture: float | None
-    text: float | None
-    score: float | None
 
 
 @dataclass
@@ -123,7 +116,8 @@ class Judged(NamedTuple):
     """A window as judged: what its annotation is made from, and what events fold over."""
 
     scene: Scene | None
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[RuleScore, ...]
+    """Of each rule. One that is the same object as before rests on the same frames and the same words."""
     state: TextState
     cues: tuple[Cue, ...]
     seen: Seen | None
@@ -134,16 +128,26 @@ class Judged(NamedTuple):
 
 def judge(
     window: Window, *, end_ms: int, final: bool, rules: CompiledRules, shelf: Shelf, settings: MachineSettings,
-    known: KnownScores,
+    known: KnownScores, before: Judged | None = None,
 ) -> Judged:  # fmt: skip
-    """What the rules in force say of `window`, with the words on the shelf as they are now."""
+    """What the rules in force say of `window`, with the words on the shelf as they are now.
+
+    `before` is what they said last: a verdict whose frames and words are the same is kept.
+    """
     frames = tuple(f for f in window.frames if f.vector)
     seen = known.seen(frames, rules) if frames else None
     joined = tuple(c for c in shelf.joined if overlaps(c.start_ms, c.end_ms, window.start_ms, end_ms))
     said = _within_reach((window.start_ms, end_ms), joined, rules, shelf, known)
+    verdicts = []
+    for i, rule in enumerate(rules.events):
+        heard = said.get(_reach(rule)) if rule.text else None
+        if before is not None and before.seen is seen and (not rule.text or before.said.get(_reach(rule)) is heard):
+            verdicts.append(before.verdicts[i])
+        else:
+            verdicts.append(_verdict(i, rules, seen, heard))
     return Judged(
         scene=None if seen is None else seen.scene,
-        verdicts=tuple(_verdict(i, rule, seen, said.get(_reach(rule))) for i, rule in enumerate(rules.events)),
+        verdicts=tuple(verdicts),
         state=_text_state(end_ms, final=final, present=bool(joined), shelf=shelf, settings=settings),
         cues=joined,
         seen=seen,
@@ -157,6 +161,7 @@ class KnownScores:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, tuple[Frame, ...]], Seen] = {}
+        self._said: dict[tuple[str, tuple[Cue, ...]], Said] = {}
         self._cues: dict[tuple[str, Cue], Floats] = {}
 
     def seen(self, frames: tuple[Frame, ...], rules: CompiledRules) -> Seen:
@@ -168,20 +173,27 @@ class KnownScores:
 
     def said(self, cues: tuple[Cue, ...], rules: CompiledRules) -> Said:
         """What `rules` make of cues, at least one; one that its model failed on counts where a pattern matches."""
+        key = (rules.version, cues)
+        if key not in self._said:
+            scores = self._cue_scores(cues, rules)
+            self._said[key] = Said(cues, scores, _published(scores.max(axis=0)))
+        return self._said[key]
+
+    def _cue_scores(self, cues: tuple[Cue, ...], rules: CompiledRules) -> Floats:
         missing = [c for c in cues if (rules.version, c) not in self._cues]
         if missing:
             nothing = np.zeros(rules.space.text_dims, np.float32)
             vectors = np.stack([from_wire(c.vector) if c.vector else nothing for c in missing])
             for cue, row in zip(missing, rules.text_scores([c.text for c in missing], vectors), strict=True):
                 self._cues[rules.version, cue] = row
-        scores = np.stack([self._cues[rules.version, c] for c in cues])
-        return Said(cues, scores, _published(scores.max(axis=0)))
+        return np.stack([self._cues[rules.version, c] for c in cues])
 
     def keep(self, windows: Iterable[Window], cues: Iterable[Cue]) -> None:
         """Forgets all others."""
         frames = {frame for window in windows for frame in window.frames}
         words = set(cues)
         self._seen = {key: seen for key, seen in self._seen.items() if frames.issuperset(key[1])}
+        self._said = {key: said for key, said in self._said.items() if words.issuperset(key[1])}
         self._cues = {key: known for key, known in self._cues.items() if key[1] in words}
 
 
@@ -231,10 +243,12 @@ def _within_reach(
     return out
 
 
-def _verdict(i: int, rule: EventRule, seen: Seen | None, said: Said | None) -> Verdict:
+def _verdict(i: int, rules: CompiledRules, seen: Seen | None, said: Said | None) -> RuleScore:
+    rule = rules.events[i]
     picture = seen.picture[i] if seen is not None and rule.picture else None
-    text = said.text[i] if said is not None and rule.text else None
-    return Verdict(picture, text, combined(rule.combine, picture, text, rule.weights))
+    text = None if said is None else said.text[i]
+    score = combined(rule.combine, picture, text, rule.weights)
+    return RuleScore(rule=rule.name, picture=picture, text=text, score=score, calibrated=rules.calibrated[i])
 
 
 def _text_state(end_ms: int, *, final: bool, present: bool, shelf: Shelf, settings: MachineSettings) -> TextState:
@@ -259,7 +273,7 @@ def evidence(judged: Judged, rule: EventRule, i: int) -> Evidence:
         cues = [said.cues[n] for n in best if published(said.scores[n, i]) >= rule.exit]
     return Evidence(
         frames=tuple(f.ref for f in frames),
-        cues=tuple(c.joined() for c in cues),
+        cues=tuple(c.joined for c in cues),
         picture=verdict.picture,
         text=verdict.text,
     )
@@ -280,13 +294,10 @@ def annotation_of(
         wall_at=wall_at,
         settled_until_ms=settled_until_ms,
         scene=judged.scene,
-        rules=tuple(
-            RuleScore(rule=rule.name, picture=v.picture, text=v.text, score=v.score, calibrated=calibrated)
-            for rule, v, calibrated in zip(rules.events, judged.verdicts, rules.calibrated, strict=True)
-        ),
+        rules=judged.verdicts,
         text=JoinedText(
             state=judged.state,
-            cues=tuple(c.joined() for c in judged.cues),
+            cues=tuple(c.joined for c in judged.cues),
             lag_ms=judged.cues[0].lag_ms if judged.cues else None,
         ),
         frames=tuple(f.ref for f in window.frames),

@@ -10,6 +10,7 @@ from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Literal
 
 from framecue.schemas.annotation import JoinedCue
@@ -26,9 +27,9 @@ CHUNK_CUES = 512
 """Pending cues of one text record are kept under snapshot keys of at most this many."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, eq=False)
 class Cue:
-    """A cue in media time, its lag taken off. Ordered by time, then by content: arrival plays no part."""
+    """A cue in media time, its lag taken off; known by identity, as frames are."""
 
     start_ms: int
     end_ms: int
@@ -37,6 +38,10 @@ class Cue:
     source: Literal["container", "header", "document", "live"]
     lag_ms: int
     vector: bytes = field(repr=False)
+
+    def order(self) -> tuple[int, int, str, str, str, int, bytes]:
+        """By time, then by content: arrival plays no part."""
+        return self.start_ms, self.end_ms, self.text, self.language, self.source, self.lag_ms, self.vector
 
     @property
     def size(self) -> int:
@@ -48,6 +53,7 @@ class Cue:
         """Whether its source is expected to go on: live and in-band text; documents say all they have to say."""
         return self.source in ("container", "live")
 
+    @cached_property
     def joined(self) -> JoinedCue:
         """As results show it."""
         return JoinedCue(
@@ -136,12 +142,12 @@ class Shelf:
         """Files cues by time; gives back those that begin before `horizon_ms` and are joined at once."""
         now: list[Cue] = []
         ahead: list[Cue] = []
-        for cue in sorted(cues):
+        for cue in sorted(cues, key=Cue.order):
             if self.first_start_ms is None or cue.start_ms < self.first_start_ms:
                 self.first_start_ms = cue.start_ms
             (now if cue.start_ms < horizon_ms else ahead).append(cue)
         for cue in now:
-            insort(self.joined, cue)
+            insort(self.joined, cue, key=Cue.order)
         for at in range(0, len(ahead), CHUNK_CUES):
             self.pending[self.chunks] = ahead[at : at + CHUNK_CUES]
             self.chunks += 1
@@ -158,7 +164,7 @@ class Shelf:
             elif n:
                 self.pending[number] = cues[n:]
         for cue in due:
-            insort(self.joined, cue)
+            insort(self.joined, cue, key=Cue.order)
         return due
 
     def forget(self, before_ms: int) -> None:
