@@ -65,6 +65,16 @@ def display_matrix(frame: VideoFrame) -> tuple[int, int, int, int] | None:
     return int(m[0]), int(m[1]), int(m[3]), int(m[4])
 
 
+def carries_captions(frame: VideoFrame) -> bool:
+    """Whether closed captions come with the picture: a valid pair of CEA-608 or 708 that is no padding (ATSC A/53)."""
+    side_data = cast("Mapping[str, Buffer]", frame.side_data)
+    if "A53_CC" not in side_data:
+        return False
+    triplets = np.frombuffer(bytes(side_data["A53_CC"]), np.uint8)
+    kind, first, second = triplets[: len(triplets) // 3 * 3].reshape(-1, 3).T
+    return bool(np.any((kind & 4 > 0) & ((first | second) & 0x7F > 0)))  # without the parity bits of 608
+
+
 def _upright(plane: Plane, matrix: tuple[int, int, int, int] | None) -> Plane:
     if matrix is None:
         return plane

@@ -32,6 +32,7 @@ from framecue.media.opening import DECODERS, foreign_errors, open_media
 from framecue.media.sampling import on_rate
 from framecue.media.sniffing import explain, missing_init, sniff
 from framecue.media.taking import shown_for
+from framecue.media.text_tracks import read_tracks
 
 Container = Literal["mpegts", "mp4", "matroska"]
 Track: TypeAlias = VideoStream | AudioStream
@@ -91,7 +92,7 @@ def probe(source: Path | bytes, *, limits: DecodeLimits = DecodeLimits()) -> Med
         others = [v for v in container.streams.video if is_video(v) and v is not track]
         group = next(_groups(_timed(container, track), track, limits), None)
         if group is None:
-            raise DamagedMediaError("the file holds no picture to begin with")
+            raise DamagedMediaError("; ".join(("the file holds no picture to begin with", *_unread(source, limits))))
         video = track if isinstance(track, VideoStream) else None
         return MediaInfo(
             format=fmt,
@@ -300,6 +301,12 @@ def _with_decoding_times(waiting: Sequence[TrackPacket], following: TrackPacket)
     for n, packet in enumerate(reversed(waiting), 1):
         packet.dts = min(known - n * (following.duration or 1), cast("int", packet.pts))
     return waiting
+
+
+def _unread(source: Path | bytes, limits: DecodeLimits) -> tuple[str, ...]:
+    """What is not read of the text tracks."""
+    with _opened(source, limits) as (container, _):
+        return read_tracks(container)[1]
 
 
 @contextmanager

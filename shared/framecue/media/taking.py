@@ -13,7 +13,7 @@ from av import Packet, VideoFrame
 from av.video.stream import VideoStream
 
 from framecue.errors import DecoderFailedError
-from framecue.media.frames import HDR, to_jpeg
+from framecue.media.frames import HDR, carries_captions, to_jpeg
 from framecue.media.opening import FOREIGN_ERRORS, OUT_OF_MEMORY, describe
 from framecue.media.sampling import Sampling, SegmentClock, choose, frame_duration
 from framecue.schemas.media import Frame
@@ -109,8 +109,14 @@ class Taker:
         width, height, jpeg = to_jpeg(frame, aspect, sampling=self._sampling)
         cell = self._cells[pts]
         self.frames[pts] = Frame(at=pts * self._tick, cell=cell, width=width, height=height, jpeg=jpeg)
-        if (hdr := HDR.get(frame.color_trc)) and not self.warnings:
-            self.warnings.append(f"the video is HDR ({hdr}); its pictures are read without tone mapping, so flat")
+        if hdr := HDR.get(frame.color_trc):
+            self._warn(f"the video is HDR ({hdr}); its pictures are read without tone mapping, so flat")
+        if carries_captions(frame):
+            self._warn("closed captions (CEA-608 or 708) in the picture are not read; supply text subtitles")
+
+    def _warn(self, sentence: str) -> None:
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
 
 
 def shown(packets: Sequence[VideoPacket]) -> tuple[int, list[int]]:

@@ -129,9 +129,14 @@ def read_file_tracks(path: Path) -> tuple[tuple[Cue, ...], tuple[str, ...]]:
         if fmt is None:
             raise UnsupportedMediaError(f"{path.name} is no MPEG-TS, MP4, Matroska, WebM or FLV")
         with open_media(file, fmt=fmt) as container:
-            reader = TrackReader(container)
-            broken = _feed_all(container, reader) if reader.wants else ()
-            cues, warnings = reader.finish()
+            return read_tracks(container)
+
+
+def read_tracks(container: InputContainer) -> tuple[tuple[Cue, ...], tuple[str, ...]]:
+    """As `read_file_tracks`, of a container of which nothing was read."""
+    reader = TrackReader(container)
+    broken = _feed_all(container, reader) if reader.wants else ()
+    cues, warnings = reader.finish()
     return cues, (*warnings, *broken)
 
 

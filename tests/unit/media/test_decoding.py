@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 
+import av
 import pytest
 
 from framecue.errors import DamagedMediaError, LimitExceededError, MediaError, UnsupportedMediaError
@@ -128,6 +130,37 @@ def test_cues_come_with_their_own_times():
 def test_warning_when_the_video_is_hdr():
     segment = decode(make_clip(seconds=1, size=SMALL, options={"color_trc": "smpte2084"}))
     assert [w for w in segment.warnings if "HDR (PQ)" in w] == list(segment.warnings) != []
+
+
+@pytest.mark.parametrize(
+    ("triplet", "named", "reason"),
+    [
+        (b"\xfc\x94\x2c", True, "a valid pair of CEA-608"),
+        (b"\xfc\x80\x80", False, "nothing but parity: padding between captions"),
+        (b"\xf8\x94\x2c", False, "marked as not valid"),
+        (b"\xff\x02\x21", True, "the head of a packet of CEA-708"),
+    ],
+)
+def test_warning_when_the_picture_carries_captions(triplet, named, reason):
+    segment = decode(with_captions(make_clip(seconds=1, size=SMALL), triplet))
+    assert len(segment.frames) == 2
+    assert ["closed captions" in w for w in segment.warnings] == ([True] if named else []), reason
+
+
+def with_captions(clip: bytes, triplet: bytes) -> bytes:
+    """`clip` with one triplet of closed captions before every picture (ATSC A/53 part 4, in an SEI of H.264)."""
+    payload = b"\xb5\x00\x31GA94\x03\x41\xff" + triplet + b"\xff"
+    sei = b"\x00\x00\x00\x01\x06\x04" + bytes([len(payload)]) + payload + b"\x80"
+    out = io.BytesIO()
+    with av.open(io.BytesIO(clip)) as source, av.open(out, "w", format="mpegts") as muxer:
+        stream = muxer.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                told = av.Packet(sei + bytes(packet))
+                told.stream, told.time_base, told.pts, told.dts = stream, packet.time_base, packet.pts, packet.dts
+                told.is_keyframe = packet.is_keyframe
+                muxer.mux(told)
+    return out.getvalue()
 
 
 def test_damage_in_the_middle_keeps_the_pictures_before_it():

@@ -51,7 +51,7 @@ NO_MEDIA = [
     ("subs/shaka_hls_text/index.m3u8", "playlist"),
     ("subs/shaka_hls_text/av.m3u8", "playlist"),
     ("subs/shaka_hls_text/text.m3u8", "playlist"),
-    ("subs/tsduck_012_french_teletext.ts", "no picture"),
+    ("subs/tsduck_012_french_teletext.ts", "teletext"),
 ]
 SHORT = Fraction(30)
 """Films up to here are sampled exactly, longer ones by their key frames: the test shall stay quick."""
