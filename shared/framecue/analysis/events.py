@@ -272,7 +272,7 @@ class Run:
             return []
         for i in range(len(self.trace), upto):
             self.trace.append(self._step(starts, i, sample(i)))
-        spans = [span for _, closed in self.trace[:upto] for span in closed]
+        spans = [span for step in self.trace[:upto] if step.closed for span in step.closed]
         state = self.trace[upto - 1].state if upto else self.base
         due_ms = starts[upto] if upto < len(starts) else next_ms
         for mark in self._marks_after(starts, upto):
@@ -305,10 +305,12 @@ class Run:
         """Moves `base` over the first `final` windows; what closed there can no longer change."""
         if not final:
             return
-        closed = {span.start_ms for _, spans in self.trace[:final] for span in spans}
+        closed = {span.start_ms for step in self.trace[:final] for span in step.closed}
         self.marks = self._marks_after(starts, final)
-        self.base = self.trace[final - 1][0]
+        self.base = self.trace[final - 1].state
         del self.trace[:final]
+        if not self.published:
+            return
         # events that begin where words did may begin long before the windows that tell of them
         from_ms = rest_ms if self.thresholds.spans == "windows" else self.base.free_from_ms
         self.published = [

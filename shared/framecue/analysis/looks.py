@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from framecue.analysis.pictures import grid, is_black, is_cut, is_frozen
+from framecue.analysis.pictures import Grid, grid, is_black, is_cut, is_frozen
 from framecue.analysis.windows import Frame, Window
 
 NEIGHBOURS_MS = 1_000
@@ -36,6 +36,7 @@ class Looks:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Frame | None, Frame], Look] = {}
+        self._grids: dict[Frame, Grid] = {}
 
     def shares(self, windows: Mapping[int, Window], start_ms: int, last: Frame | None) -> Shares | None:
         """The shares of one window's frames; None without frames. `last` is the last frame before all windows."""
@@ -53,7 +54,7 @@ class Looks:
             neighbour = before if before is not None and _follows(before, frame) else None
             key = (neighbour, frame)
             if key not in self._known:
-                self._known[key] = _look(neighbour, frame)
+                self._known[key] = self._look(neighbour, frame)
             yield neighbour, frame, self._known[key]
             before = frame
 
@@ -61,6 +62,20 @@ class Looks:
         """Forgets frames of other windows."""
         frames = {frame for window in windows for frame in window.frames}
         self._known = {pair: look for pair, look in self._known.items() if pair[1] in frames}
+        self._grids = {frame: samples for frame, samples in self._grids.items() if frame in frames}
+
+    def _look(self, before: Frame | None, frame: Frame) -> Look:
+        samples = self._grid(frame)
+        black = is_black(samples)
+        if before is None:
+            return Look(black, frozen=False, cut=False)
+        earlier = self._grid(before)
+        return Look(black, frozen=not black and is_frozen(earlier, samples), cut=is_cut(earlier, samples))
+
+    def _grid(self, frame: Frame) -> Grid:
+        if frame not in self._grids:
+            self._grids[frame] = grid(frame.samples)
+        return self._grids[frame]
 
 
 def _last_before(windows: Iterable[Window], start_ms: int) -> Frame | None:
@@ -71,12 +86,3 @@ def _last_before(windows: Iterable[Window], start_ms: int) -> Frame | None:
 def _follows(before: Frame, frame: Frame) -> bool:
     same_segment = (frame.partition, frame.offset) == (before.partition, before.offset)
     return same_segment or frame.at_ms - before.at_ms <= NEIGHBOURS_MS
-
-
-def _look(before: Frame | None, frame: Frame) -> Look:
-    samples = grid(frame.samples)
-    black = is_black(samples)
-    if before is None:
-        return Look(black, frozen=False, cut=False)
-    earlier = grid(before.samples)
-    return Look(black, frozen=not black and is_frozen(earlier, samples), cut=is_cut(earlier, samples))

@@ -32,20 +32,22 @@ def grid(data: bytes) -> Grid:
 
 def is_black(samples: Grid) -> bool:
     """Whether nothing can be seen."""
-    return bool(samples.mean() <= BLACK_MEAN and np.percentile(samples, 99) <= BLACK_TOP)
+    return bool(samples.sum() <= BLACK_MEAN * samples.size and np.percentile(samples, 99) <= BLACK_TOP)
 
 
 def is_frozen(before: Grid, samples: Grid) -> bool:
     """Whether the picture did not change at all."""
     change = np.abs(samples - before)
-    return bool(change.mean() <= FROZEN_MEAN and change.max() <= FROZEN_TOP)
+    return bool(change.max() <= FROZEN_TOP and change.sum() <= FROZEN_MEAN * change.size)
 
 
 def is_cut(before: Grid, samples: Grid) -> bool:
     """Whether another shot began between two neighbouring samples."""
+    change = np.abs(samples - before)
+    if change.sum() < CUT_LEVEL * CUT_SHARE * change.size:  # too little for so many cells
+        return False
     cells = (CELL_ROWS, GRID_HEIGHT // CELL_ROWS, CELL_COLUMNS, GRID_WIDTH // CELL_COLUMNS)
-    change = np.abs(samples - before).reshape(cells).mean(axis=(1, 3))
-    if (change > CUT_LEVEL).mean() < CUT_SHARE:
+    if (change.reshape(cells).mean(axis=(1, 3)) > CUT_LEVEL).mean() < CUT_SHARE:
         return False
     a, b = (np.bincount(s >> 4, minlength=16) / s.size for s in (before, samples))
     return bool(np.abs(a - b).sum() / 2 >= CUT_HISTOGRAM)

@@ -183,7 +183,7 @@ def _scorer(
     pairs = [getattr(events[i], own) or pairing.calibration or Calibration(a=1, b=0) for i in owners]
     return PromptScorer(
         scale=pairing.scale,
-        matrix=np.concatenate([pairing.background, np.stack([vectors[p] for p in used])]).astype(np.float32),
+        matrix=np.concatenate([pairing.background, np.stack([vectors[p] for p in used])]).astype(np.float64),
         owners=tuple(owners),
         positive=positive,
         rest=rest,

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from framecue.errors import RulesError
 from framecue.schemas.rules import Calibration
 
-Array: TypeAlias = npt.NDArray[np.float32]
+Array: TypeAlias = npt.NDArray[np.floating]
+"""Vectors, one a row: fp32 from a model, fp64 where something is computed with often."""
 Doubles: TypeAlias = npt.NDArray[np.float64]
 
 SEEN_FROM = 0.05
@@ -273,7 +274,8 @@ class _Remembered:
 
 def _cosines(a: Array, b: Array) -> Array:
     """(N, E) and (M, E) vectors no longer than 1 give (N, M); in fp64, so that batching moves no published decimal."""
-    cosines: Array = np.clip(a.astype(np.float64) @ b.astype(np.float64).T, -1, 1).astype(np.float32)
+    doubles = (np.asarray(v, dtype=np.float64) for v in (a, b))
+    cosines: Array = np.clip(np.inner(*doubles), -1, 1).astype(np.float32)
     return cosines
 
 
