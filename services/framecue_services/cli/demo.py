@@ -7,6 +7,7 @@ the model will say.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -169,5 +170,5 @@ def _conclude(console: Console, narration: Narration, output: Path, report: Path
         f"[bold]{narration.events}[/bold] events",
     )
     console.print(f"report: {report.resolve()}", markup=False, soft_wrap=True)
-    again = f"framecue analyze {output}/film.ts --lag {LAG_MS / 1000:g} --rules {output}/rules.yaml"
+    again = f"{sys.argv[0]} analyze {output}/film.ts --lag {LAG_MS / 1000:g} --rules {output}/rules.yaml"
     console.print(f"try it: {again}", markup=False, soft_wrap=True, style="dim")
