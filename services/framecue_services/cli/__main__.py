@@ -133,14 +133,13 @@ def analyze(
         ),
     ] = 6.0,
     deterministic: Annotated[
-        bool | None,
+        bool,
         typer.Option(
             "--deterministic/--no-deterministic",
-            help="Equal to the bit on every run, or as fast as it goes.",
+            help="Equal to the byte on every run, or as fast as it goes.",
             rich_help_panel=_HOW,
-            show_default="deterministic",
         ),
-    ] = None,
+    ] = True,
     stream: Annotated[
         str | None,
         typer.Option(
