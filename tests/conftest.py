@@ -13,6 +13,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+from framecue.models.protocols import Model
 from tests.support.paths import SHARED
 
 REQUIRE_ALL = os.environ.get("FRAMECUE_REQUIRE_ALL") == "1"
@@ -24,6 +25,14 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISAB
 # The same examples every time, and no time limit on one: a slow machine is not a failure.
 settings.register_profile("framecue", derandomize=True, deadline=None, database=None)
 settings.load_profile("framecue")
+
+
+@pytest.fixture(scope="session")
+def default_model() -> Model:
+    """The preset `default`, loaded once. On one thread: two wait for each other on a busy machine."""
+    from framecue.models.loading import load_model  # torch, which most runs of one test do not need
+
+    return load_model("default", deterministic=True)
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,6 @@ from framecue.models.calibrating import (
     read_captioned,
     text_pairs,
 )
-from framecue.models.loading import load_model
 from framecue.models.protocols import Model
 from tests.support.paths import SHARED
 
@@ -83,10 +82,9 @@ class Labelled:
 
 
 @pytest.fixture(scope="module")
-def labelled() -> Labelled:
+def labelled(default_model: Model) -> Labelled:
     assert SHARED is not None
-    pictures = read_captioned(SHARED / "labelled" / "flickr8k")
-    model = load_model("default", deterministic=True)  # one thread: two wait for each other on a busy machine
+    pictures, model = read_captioned(SHARED / "labelled" / "flickr8k"), default_model
     counted = {prompt: mentioned(pictures, words) for prompt, words in PROMPTS.items()}
     kept = {p: c for p, c in counted.items() if (c >= CAPTIONS_THAT_AGREE).sum() >= LEAST_POSITIVES}
     prompts = as_logged(model.texts.embed_prompts(list(kept)))
