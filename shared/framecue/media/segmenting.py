@@ -55,16 +55,23 @@ MUXING_SHARE = Fraction(9, 10)
 SECONDS_LEFT_FREE = Fraction(1)
 """Below the limit, for the one picture that an open group of pictures adds, however slow the film."""
 
+MISSING_SECONDS = Fraction(10)
+"""By which sound and subtitles may outlast the pictures of a whole film."""
+
 
 @dataclass(frozen=True)
 class CutSegment:
-    """`start` and `end` in seconds of media time; the next one starts where this one ends. `index` counts from 0."""
+    """`start` and `end` in seconds of media time; the next one starts where this one ends. `index` counts from 0.
+
+    `broken_off` says, in the last one, why the film ends before its time; None where it does not.
+    """
 
     data: bytes
     start: Fraction
     end: Fraction
     index: int
     container: Container
+    broken_off: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,10 @@ def probe(source: Path | bytes, *, limits: DecodeLimits = DecodeLimits()) -> Med
     with _opened(source, limits) as (container, fmt):
         track = _track(container)
         others = [v for v in container.streams.video if is_video(v) and v is not track]
-        group = next(_groups(_timed(container, track), track, limits), None)
+        packets = _Packets(container, track)
+        group = next(_groups(_timed(packets), track, limits), None)
+        if group is None and packets.damage is not None:
+            raise packets.damage
         if group is None:
             raise DamagedMediaError("; ".join(("the file holds no picture to begin with", *_unread(source, limits))))
         video = track if isinstance(track, VideoStream) else None
@@ -117,12 +127,14 @@ def cut(
     """The segments of `source`, each at least `target_seconds` long where key frames and `limits` allow it.
 
     `auto` is MPEG-TS where that loses nothing, else Matroska. Text tracks are left out, sound too unless there is no
-    picture. Raises a MediaError: also for pictures that hang together for longer than `limits`, in mid-film.
+    picture. A film that is damaged further on ends there, and the last segment says so. Raises a MediaError: also for
+    pictures that hang together for longer than `limits`, in mid-film.
     """
     with _opened(source, limits) as (media, fmt):
         track = _track(media)
-        chosen = _container(container, track, turned=_needs_matrix(source, fmt, limits))
-        groups = _groups(_timed(media, track), track, limits)
+        containers = _containers(container, track, turned=_needs_matrix(source, fmt, limits))
+        packets = _Packets(media, track)
+        groups = _groups(_timed(packets), track, limits)
         origin: int | None = None
         held: list[_Group] = []
         start, index = Fraction(0), 0
@@ -130,15 +142,16 @@ def cut(
             origin = group.start if origin is None else origin
             if held and _is_full(held, group, target_seconds, limits):
                 end = _media_time(group.start, origin, held[-1])
-                data = _segment(held, group, origin, container=chosen, limits=limits)
-                yield CutSegment(data, start, end, index, chosen)
+                data, used = _segment(held, group, origin, containers=containers, limits=limits)
+                yield CutSegment(data, start, end, index, used)
                 held, start, index = [], end, index + 1
             held.append(group)
         if origin is None:
-            raise DamagedMediaError("the file holds no picture to begin with")
+            raise packets.damage or DamagedMediaError("the file holds no picture to begin with")
         duration = held[-1].last_duration
         end = on_rate((held[-1].last - origin) * _tick(track), duration) + duration
-        yield CutSegment(_segment(held, None, origin, container=chosen, limits=limits), start, end, index, chosen)
+        data, used = _segment(held, None, origin, containers=containers, limits=limits)
+        yield CutSegment(data, start, end, index, used, _broken_off(packets, fmt, end))
 
 
 @dataclass
@@ -219,18 +232,34 @@ def _media_time(pts: int, origin: int, group: _Group) -> Fraction:
 
 
 def _segment(
-    held: Sequence[_Group], following: _Group | None, origin: int, *, container: Container, limits: DecodeLimits
-) -> bytes:
-    """The segment of `held`; what is shown before the key frame of `following` belongs to it, with that key frame."""
+    held: Sequence[_Group],
+    following: _Group | None,
+    origin: int,
+    *,
+    containers: Sequence[Container],
+    limits: DecodeLimits,
+) -> tuple[bytes, Container]:
+    """The segment of `held`, in the first of `containers` that takes it, damaged as its packets may be.
+
+    What is shown before the key frame of `following` belongs to it, with that key frame.
+    """
     packets = list(held[0].packets)  # what leads the first group is in the segment before, or undecodable
     for group in held[1:]:
         packets += [group.packets[0], *group.leading, *group.packets[1:]]
     if following is not None and following.leading:
         packets += [_copy(following.packets[0]), *following.leading]
-    data = _muxed(packets, held[0].track, origin, container=container)
+    container, *others = containers
+    spare = [_copy(packet) for packet in packets] if others else []
+    try:
+        data = _muxed(packets, held[0].track, origin, container=container)
+    except DamagedMediaError:
+        if not others:
+            raise
+        container = others[0]
+        data = _muxed(spare, held[0].track, origin, container=container)
     if len(data) > limits.max_bytes:
         raise LimitExceededError("bytes", limits.max_bytes, len(data))
-    return data
+    return data, container
 
 
 def _muxed(packets: Sequence[TrackPacket], track: Track, origin: int, *, container: Container) -> bytes:
@@ -270,15 +299,41 @@ def _copy(packet: TrackPacket) -> TrackPacket:
     return copy
 
 
-def _timed(container: InputContainer, track: Track) -> Iterator[TrackPacket]:
-    """The packets of `track`, each with both its times. Matroska leaves out the first decoding times with B-frames."""
+class _Packets:
+    """The packets of one track, to the end or to where the container cannot be read: `damage` says why, then."""
+
+    def __init__(self, container: InputContainer, track: Track) -> None:
+        self.container, self._track = container, track
+        self.damage: DamagedMediaError | None = None
+
+    def __iter__(self) -> Iterator[TrackPacket]:
+        while True:
+            try:
+                with foreign_errors():
+                    yield from cast("Iterator[TrackPacket]", self.container.demux(self._track))
+                return
+            except DamagedMediaError as e:
+                if not isinstance(
+                    e.__cause__, BlockingIOError
+                ):  # MPEG-TS: 64 KiB that are none; it goes on behind them
+                    self.damage = e
+                    return
+
+
+def _broken_off(packets: _Packets, fmt: str, end: Fraction) -> str | None:
+    """What there is to say of a film whose pictures end at `end` (a transport stream's length is only estimated)."""
+    if packets.damage is not None:
+        return f"the film breaks off after {float(end):.1f} s: {packets.damage}"
+    said = Fraction(packets.container.duration or 0, av.time_base)
+    if fmt != "mpegts" and said - end > MISSING_SECONDS:
+        return f"the film says that it lasts {float(said):.1f} s, but its pictures end after {float(end):.1f} s"
+    return None
+
+
+def _timed(packets: Iterable[TrackPacket]) -> Iterator[TrackPacket]:
+    """`packets`, each with both its times. Matroska leaves out the first decoding times with B-frames."""
     waiting: list[TrackPacket] | None = []
-    packets = cast("Iterator[TrackPacket]", container.demux(track))
-    while True:
-        with foreign_errors():
-            packet = next(packets, None)
-        if packet is None:
-            break
+    for packet in packets:
         if not packet.size or (packet.pts is None and packet.dts is None):
             continue
         if packet.pts is None:
@@ -356,17 +411,20 @@ def _tick(track: Track) -> Fraction:
     return track.time_base or Fraction(1, 1000)
 
 
-def _container(wanted: Literal["auto"] | Container, track: Track, *, turned: bool) -> Container:
-    """What segments of `track` go into; raises UnsupportedMediaError where `wanted` would lose the picture."""
+def _containers(wanted: Literal["auto"] | Container, track: Track, *, turned: bool) -> tuple[Container, ...]:
+    """What segments of `track` go into, and what else, if damage forbids that: Matroska looks into no packet.
+
+    Raises UnsupportedMediaError where `wanted` would lose the picture.
+    """
     if isinstance(track, AudioStream):
-        return "matroska"
+        return ("matroska",)
     codec = track.codec_context.name
     if wanted == "auto":
-        return "matroska" if turned or codec not in CARRIES["mpegts"] else "mpegts"
+        return ("matroska",) if turned or codec not in CARRIES["mpegts"] else ("mpegts", "matroska")
     if codec not in CARRIES[wanted] or (turned and wanted == "mpegts"):
         what = "the picture's orientation or shape" if codec in CARRIES[wanted] else codec
         raise UnsupportedMediaError(f"{wanted} does not carry {what}; cut into matroska")
-    return wanted
+    return (wanted,)
 
 
 def _needs_matrix(source: Path | bytes, fmt: str, limits: DecodeLimits) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 from collections.abc import Mapping
 from fractions import Fraction
 
@@ -12,7 +14,7 @@ from framecue.errors import MediaError, UnsupportedMediaError
 from framecue.media.decoding import DecodeLimits, decode_segment
 from framecue.media.opening import open_media
 from framecue.media.sampling import Sampling
-from framecue.media.segmenting import CutSegment, cut, probe
+from framecue.media.segmenting import CutSegment, _broken_off, _Packets, cut, probe
 from framecue.media.sniffing import sniff
 from framecue.timeline import to_ms
 from tests.support.clips import Line, TextTrack, make_clip
@@ -131,6 +133,56 @@ def test_cut_stays_within_the_limits_before_the_target(limits, gop, pieces, why)
     assert [p.end - p.start for p in found] == pieces, why
     for piece in found:
         decode_segment(piece.data, start=piece.start, program=None, sampling=Sampling(), limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("container", "kept", "says"),
+    [
+        ("matroska", 0.5, "lasts 30.0 s, but its pictures end after"),
+        ("mpegts", 0.5, None),  # its length is only what is there
+    ],
+)
+def test_cut_gives_what_there_is_of_a_film_that_breaks_off(container, kept, says):
+    film = make_clip(seconds=30, fps=10, gop=20, size=SMALL, container=container, pattern="noise")
+    pieces = list(cut(film[: int(len(film) * kept)], target_seconds=Fraction(6)))
+    assert 10 < pieces[-1].end < 30
+    assert {p.broken_off for p in pieces[:-1]} == {None}
+    assert (says or "") in (pieces[-1].broken_off or "")
+    assert (says is None) == (pieces[-1].broken_off is None)
+
+
+def test_packets_end_where_the_disk_cannot_be_read():
+    film = make_clip(seconds=8, fps=10, gop=20, size=SMALL, container="matroska", pattern="noise")
+
+    class Disk(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > len(film) // 2:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(size)
+
+    with open_media(Disk(film), fmt="matroska") as container:
+        packets = _Packets(container, container.streams.video[0])
+        assert 0 < len([p for p in packets if p.size]) < 80
+        assert _broken_off(packets, "matroska", Fraction(4)) == (
+            "the film breaks off after 4.0 s: the media cannot be read: Input/output error"
+        )
+
+
+def test_cut_goes_on_behind_a_hole_in_a_transport_stream():
+    film = make_clip(seconds=8, fps=10, gop=20, size=SMALL, pattern="noise")
+    half = len(film) // 2 // 188 * 188
+    pieces = list(cut(film[:half] + bytes(300_000) + film[half:], target_seconds=Fraction(2)))
+    assert (pieces[-1].end, pieces[-1].broken_off) == (8, None)
+
+
+def test_cut_goes_on_behind_pictures_that_are_damaged():
+    film = make_clip(seconds=8, fps=10, gop=20, size=SMALL, container="mp4", pattern="noise")
+    with open_media(film, fmt="mov") as container:
+        bad = [bytes(p) for p in container.demux(video=0) if p.size and 2 <= p.pts * p.time_base < 4]
+    for packet in bad:
+        film = film.replace(packet, bytes(len(packet)))
+    pieces = list(cut(film, target_seconds=Fraction(2)))
+    assert [(p.end, p.container) for p in pieces] == [(4, "matroska"), (6, "mpegts"), (8, "mpegts")]
 
 
 def test_cut_refuses_pictures_that_hang_together_for_too_long():
