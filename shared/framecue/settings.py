@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
@@ -170,6 +170,18 @@ def load_settings(path: Path | None = None) -> Settings:
         raise SetupError(_explain(e)) from e
 
 
+def overlaid(settings: Settings, asked: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """`settings` with the values of `asked` on top, by section; raises SetupError for one out of bounds."""
+    sections = {}
+    for name, values in asked.items():
+        section = getattr(settings, name)
+        try:
+            sections[name] = type(section).model_validate({**dict(section), **values})
+        except ValidationError as e:
+            raise SetupError(_explain(e, section=name)) from e
+    return settings.model_copy(update=sections)
+
+
 def variables() -> dict[str, FieldInfo]:
     """Every `FRAMECUE_*` variable there is, with the field it sets."""
     return {
@@ -232,14 +244,15 @@ def _read(path: Path) -> dict[str, Any]:
     return {str(name): section for name, section in (value or {}).items()}
 
 
-def _explain(e: ValidationError) -> str:
+def _explain(e: ValidationError, *, section: str | None = None) -> str:
     first = e.errors(include_url=False, include_input=False)[0]
-    where = ".".join(map(str, first["loc"]))
+    path = [str(part) for part in (section, *first["loc"]) if part is not None]
+    where = ".".join(path)
     if first["type"] == "extra_forbidden":
         paths = {".".join(n.removeprefix(PREFIX).lower().split("__", 1)): n for n in variables()}
         nearest = get_close_matches(where, [*paths, *Settings.model_fields], n=1, cutoff=0)[0]
         return f"there is no setting {where}; the nearest is {nearest}"
-    variable = PREFIX + "__".join(map(str, first["loc"])).upper()
+    variable = PREFIX + "__".join(path).upper()
     return f"the setting {where} ({variable}): {first['msg'].removeprefix('Value error, ')}"
 
 

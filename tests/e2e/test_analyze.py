@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from framecue.errors import MediaError, SubtitleError, UnsupportedMediaError
+from framecue.analysis.spaces import ClosedSpace
+from framecue.errors import MediaError, RulesError, SubtitleError, UnsupportedMediaError
 from framecue_services.cli.analyze import AnalyzeRequest, analyze_film
 from tests.support.clips import Line, Picture, TextTrack, make_clip
 from tests.support.encoders import PALETTE, light_model
@@ -135,6 +136,18 @@ def test_a_group_of_pictures_beyond_the_limit_is_refused_with_a_sentence(tmp_pat
         analyze(film)
 
 
+def test_a_film_that_breaks_off_is_analysed_as_far_as_it_goes(tmp_path: Path) -> None:
+    film = make_film(tmp_path, seconds=24, fps=10, gop=10, pattern="noise")
+    film.write_bytes(film.read_bytes()[: film.stat().st_size * 2 // 5])
+    results, said = analyze(film)
+    warning = "the film says that it lasts 24.0 s, but its pictures end after"
+    told = [r["message"] for r in results if r["type"] == "event" and r["rule"] == "framecue.warning"]
+    assert [message for message in told if warning in message]
+    assert warning in said
+    last = {r["start_ms"]: r for r in results if r["type"] == "annotation"}
+    assert sorted(last) == [0, 2000, 4000, 6000, 8000]
+
+
 def test_a_film_of_which_no_segment_can_be_used_is_refused_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,20 +159,48 @@ def test_a_film_of_which_no_segment_can_be_used_is_refused_with_the_reason(
 def test_a_film_is_settled_to_its_end_where_a_piece_near_it_cannot_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noise = np.random.default_rng(1)
-
-    def draw(index: int, at: Fraction) -> Picture:
-        """Noise takes more bytes than the limit."""
-        return noise.integers(0, 256, (90, 160, 3), np.uint8) if 8 <= at < 10 else coloured(index, at)
-
-    monkeypatch.setenv("FRAMECUE_INGEST__MAX_BYTES", "50000")
-    results, said = analyze(make_film(tmp_path, pattern=draw))
+    film = tmp_path / "film.ts"
+    parts = ((0, 8, 10), (8, 2, 30), (10, 2, 10))  # start, length, frames a second: more than the limit in the middle
+    film.write_bytes(
+        b"".join(
+            make_clip(seconds=length, fps=fps, gop=2 * fps, size=(160, 90), start=Fraction(start), pattern=coloured)
+            for start, length, fps in parts
+        )
+    )
+    monkeypatch.setenv("FRAMECUE_INGEST__MAX_FRAMES", "40")
+    results, said = analyze(film)
     last = {r["start_ms"]: r for r in results if r["type"] == "annotation"}
     assert last[10_000]["settled_until_ms"] == 12_000
     assert [at for at, r in last.items() if r["degraded"]] == [8000]
     gaps = [r for r in results if r["type"] == "event" and r["rule"] == "framecue.gap"]
     assert [(r["start_ms"], r["end_ms"]) for r in gaps] == [(8000, 10_000)]
     assert "not used: " in said
+
+
+def test_pictures_asked_of_a_classifier_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    light = light_model()
+    model = replace(light, space=ClosedSpace("closed", ("red",), 3, light.space.picture, light.space.text))
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
+    with pytest.raises(RulesError, match="'green seen' asks for pictures in words, but this model is a classifier"):
+        analyze_film(AnalyzeRequest(film=make_film(tmp_path), rules=rules), load=lambda _: model, out=io.BytesIO())
+
+
+def test_pieces_are_as_long_as_the_settings_allow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMECUE_INGEST__MAX_SECONDS", "4")
+    results, said = analyze(make_film(tmp_path), segment_seconds=6)
+    assert scenes(results) == ["red", "red", "green", "green", "blue", "blue"]
+    assert "not used" not in said
+
+
+def test_the_number_of_decoders_changes_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = make_film(tmp_path)
+    (tmp_path / "film.srt").write_text(SRT)
+    ends = []
+    for decoders in ("1", "3"):
+        monkeypatch.setenv("FRAMECUE_INGEST__DECODERS", decoders)
+        ends.append(sorted(analyze_to_bytes(film)[0].splitlines()))
+    assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize(

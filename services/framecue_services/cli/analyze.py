@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -22,9 +23,10 @@ from framecue.media.segmenting import CutSegment, MediaInfo, probe
 from framecue.models.protocols import Model
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.base import STREAM_ID
+from framecue.schemas.event import WARNING, Event
 from framecue.schemas.results import PublishedResult
 from framecue.schemas.segment import Headers
-from framecue.settings import Settings, load_settings
+from framecue.settings import Settings, load_settings, overlaid
 from framecue.timeline import to_ms
 from framecue_services.cli.embedded import EmbeddedPipeline
 from framecue_services.cli.film import read_words, segments, sidecars
@@ -68,7 +70,8 @@ def analyze_film(
     settings = _settings(request)
     stream = _stream(request)
     _check_places(request)
-    info = probe(request.film)
+    limits = settings.ingest.limits()
+    info = probe(request.film, limits=limits)
     found = sidecars(request.film) if request.subtitles is None else ()
     words = read_words(request.film, request.subtitles or (), found=found, info=info)
     unread = tuple(dict.fromkeys((*info.warnings, *words.warnings)))
@@ -81,14 +84,17 @@ def analyze_film(
             request.film,
             words.cues,
             seconds=Fraction(str(request.segment_seconds)),
+            limits=limits,
             lag_ms=settings.analysis.lag_ms,
             warnings=unread,
         )
         with pipeline(model, settings, rules) as running:
             recording = Recording(running.picture)
-            for result in _play(running, stream, pieces, advance):
+            for result in _play(running, stream, pieces, advance, at_once=settings.ingest.decoders):
                 windows += isinstance(result, Annotation)
                 write_line(out, result)
+                if isinstance(result, Event) and result.rule == WARNING and result.message not in unread:
+                    err.print(f"framecue: {clean(result.message or '')}", markup=False)
                 if request.report is not None:
                     recording.add(result)
             refused = refusals(running)
@@ -115,29 +121,32 @@ def analyze_film(
 def _play(
     running: EmbeddedPipeline,
     stream: str,
-    pieces: Iterable[tuple[CutSegment, Headers]],
+    pieces: Iterator[tuple[CutSegment, Headers]],
     advance: Callable[[int], None],
+    *,
+    at_once: int,
 ) -> Iterator[PublishedResult]:
-    """Pushes the film; gives its results as they come, to the end: where a piece was refused, none comes after all."""
-    for piece, headers in pieces:
-        running.push_segment(stream, piece.data, headers=headers)
+    """Pushes the film, `at_once` pieces at a time, so that as many decoders have work; gives its results as they come.
+
+    To the end: where the last piece was refused, nothing else closes the stream.
+    """
+    while some := list(islice(pieces, at_once)):
+        for piece, headers in some:
+            running.push_segment(stream, piece.data, headers=headers)
         yield from running.pump()
-        advance(to_ms(piece.end))
+        advance(to_ms(some[-1][0].end))
     yield from running.finish(stream)
 
 
 def _settings(request: AnalyzeRequest) -> Settings:
     """The deployment's settings, with what the command line says on top."""
-    settings = load_settings()
-    model = {"name": request.model, "deterministic": request.deterministic}
-    asked = {
-        "model": {name: value for name, value in model.items() if value is not None},
-        "sampling": {} if request.sampling is None else {"mode": request.sampling},
-        "analysis": {} if request.lag_ms is None else {"lag_ms": request.lag_ms},
+    asked: dict[str, dict[str, object]] = {
+        "model": {"name": request.model, "deterministic": request.deterministic},
+        "sampling": {"mode": request.sampling},
+        "analysis": {"lag_ms": request.lag_ms},
     }
-    return settings.model_copy(
-        update={name: getattr(settings, name).model_copy(update=values) for name, values in asked.items()}
-    )
+    given = {section: {k: v for k, v in values.items() if v is not None} for section, values in asked.items()}
+    return overlaid(load_settings(), given)
 
 
 def _stream(request: AnalyzeRequest) -> str:
@@ -156,8 +165,16 @@ def _check_places(request: AnalyzeRequest) -> None:
             pass
     except OSError as e:
         raise UnsupportedMediaError(f"{request.film} cannot be read: {(e.strerror or str(e)).lower()}") from e
-    if request.report is not None and not request.report.parent.is_dir():
-        raise SetupError(f"the report cannot go to {request.report}: there is no folder {request.report.parent}")
+    report = request.report
+    if report is None:
+        return
+    if not report.parent.is_dir():
+        raise SetupError(f"the report cannot go to {report}: there is no folder {report.parent}")
+    if report.is_dir():
+        raise SetupError(f"the report cannot go to {report}: that is a folder; name a page in it")
+    inputs = (request.film, *(request.subtitles or ()), *filter(None, (request.rules,)))
+    if report.exists() and any(path.exists() and report.samefile(path) for path in inputs):
+        raise SetupError(f"the report cannot go to {report}: that is what is read; name another page")
 
 
 @contextmanager

@@ -35,7 +35,8 @@ MEDIA_BYTES = KEEP_BYTES[MEDIA.name]
 class EmbeddedPipeline:
     """One process, all stages: push, then `pump()`. A context manager; used from one thread.
 
-    `decoders` is a `framecue.media.pool.DecoderPool`, which the caller closes. `clock` None is for films: input has no
+    `decoders` is a `framecue.media.pool.DecoderPool`, which the caller closes; `threads` is how many children it has
+    that are to work at the same time. `clock` None is for films: input has no
     arrival times, results no publication time, and two runs are equal to the byte. `media_bytes` bounds the pictures
     that can still be fetched. `broker` and `store` may be looked at.
     """
@@ -45,6 +46,7 @@ class EmbeddedPipeline:
         model: Model,
         *,
         decoders: Decoder,
+        threads: int = 4,
         machine: MachineSettings,
         clock: Clock | None = None,
         partitions: int = 1,
@@ -53,7 +55,7 @@ class EmbeddedPipeline:
         keep = MappingProxyType({**KEEP_BYTES, MEDIA.name: media_bytes})
         self.broker = MemoryBroker(partitions=partitions, clock=clock, keep_bytes=keep)
         self.store = MemoryStore(clock or FixedClock())
-        self._ingest = IngestWorker(decoders, partitions=partitions)
+        self._ingest = IngestWorker(decoders, partitions=partitions, threads=threads)
         self._fusion = FusionWorker(model, settings=machine, clock=clock)
         captioner = CaptionWorker(model.captioner, self.broker, clock=clock)
         projector = ProjectorWorker(self.store, self.broker)

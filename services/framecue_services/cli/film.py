@@ -6,12 +6,14 @@ Words come from the film's own text tracks and from documents beside it. It must
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from framecue.errors import SubtitleError
+from framecue.media.decoding import DecodeLimits
 from framecue.media.documents import read_document
 from framecue.media.segmenting import CutSegment, MediaInfo, cut
 from framecue.media.text_tracks import read_file_tracks
@@ -72,42 +74,52 @@ def read_words(film: Path, documents: Sequence[Path], *, found: Sequence[Path] =
             continue
         warnings += [f"{path.name}: {warning}" for warning in document.warnings]
         sources.append(f"{len(document.cues)} lines from {path.name} ({document.format}, {document.encoding})")
-    ordered = sorted(dict.fromkeys(cues), key=lambda c: (c.start_ms or 0, c.end_ms or 0, c.text))
+    ordered = sorted(dict.fromkeys(cues), key=lambda c: (_start_ms(c), c.end_ms or 0, c.text))
     return Words(tuple(ordered), tuple(sources), tuple(dict.fromkeys(warnings)))
 
 
 def segments(
-    film: Path | bytes, cues: Iterable[CueIn], *, seconds: Fraction, lag_ms: int = 0, warnings: Sequence[str] = ()
+    film: Path | bytes,
+    cues: Iterable[CueIn],
+    *,
+    seconds: Fraction,
+    limits: DecodeLimits = DecodeLimits(),  # noqa: B008 (frozen)
+    lag_ms: int = 0,
+    warnings: Sequence[str] = (),
 ) -> Iterator[tuple[CutSegment, Headers]]:
     """The film in pieces of about `seconds`, numbered, timed, the last one marked as the end.
 
     A cue goes with the piece in which it is said, `lag_ms` before it appears; what is said after the film goes with the
     last. The first piece carries `warnings`. Raises the MediaError tree.
     """
-    waiting = list(cues)
-    pieces = cut(film, target_seconds=seconds)
+    waiting = sorted(cues, key=_start_ms)
+    sent = 0
+    pieces = cut(film, target_seconds=seconds, limits=limits)
     piece = next(pieces, None)
     while piece is not None:
         after = next(pieces, None)
-        due = len(waiting)
-        if after is not None:
-            until = to_ms(piece.end)
-            due = sum((cue.start_ms or 0) - lag_ms < until for cue in waiting)
+        due = len(waiting) if after is None else bisect_left(waiting, to_ms(piece.end) + lag_ms, key=_start_ms)
+        left_out = max(0, due - sent - CUES_MAX)  # or follows with the next piece
         said = list(warnings) if piece.index == 0 else []
-        if due > CUES_MAX:  # the rest follows with the next piece
-            said += [f"{due - CUES_MAX} lines of text are left out: too many at the end of the film"] * (after is None)
-            due = CUES_MAX
+        if after is None and left_out:
+            said.append(f"{left_out} lines of text are left out: too many at the end of the film")
+        if piece.broken_off is not None:
+            said.append(piece.broken_off)
         headers = SegmentHeaders(
             session=SESSION,
             seq=piece.index,
             start=piece.start,
-            cues=tuple(waiting[:due]),
+            cues=tuple(waiting[sent : due - left_out]),
             warnings=tuple(w[:WARNING_MAX] for w in said[:WARNINGS_MAX]),
             end=after is None,
         )
-        waiting = waiting[due:]
+        sent = due - left_out
         yield piece, segment_headers(headers)
         piece = after
+
+
+def _start_ms(cue: CueIn) -> int:
+    return cue.start_ms or 0
 
 
 def _language(film: Path, document: Path) -> str | None:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
+from framecue.analysis.rules import check_rules
 from framecue.errors import RulesError, SetupError
 from framecue.media.pool import DecoderPool
 from framecue.models.loading import find_record, load_model
@@ -48,29 +49,31 @@ def read_rules(path: Path | None, *, default: str) -> RuleSet:
 def load(settings: Settings) -> Model:
     """The model that the settings name; raises SetupError with the cure."""
     chosen = settings.model
-    return load_model(chosen.name, lock=_lock(settings), deterministic=chosen.deterministic, device=chosen.device)
+    return load_model(chosen.name, lock=chosen.lock, deterministic=chosen.deterministic, device=chosen.device)
 
 
 @contextmanager
 def pipeline(model: Model, settings: Settings, rules: RuleSet) -> Iterator[EmbeddedPipeline]:
-    """Every stage in this process, with `rules` in force from the start; closes its decoders at the end."""
+    """Every stage in this process, with `rules` in force from the start; closes its decoders at the end.
+
+    Raises RulesError where the model cannot do what they ask.
+    """
+    check_rules(rules, model.space)
     ingest = settings.ingest
     with (
         DecoderPool(ingest.decoders, limits=ingest.limits(), sampling=settings.sampling.plan()) as pool,
-        EmbeddedPipeline(model, decoders=pool, machine=settings.analysis.machine()) as running,
+        EmbeddedPipeline(model, decoders=pool, threads=ingest.decoders, machine=settings.analysis.machine()) as running,
     ):
         running.set_rules(rules)
         yield running
 
 
 def refusals(running: EmbeddedPipeline) -> list[str]:
-    """Why pushed records could not be used, in the order of the dead letters that say so."""
+    """Why pushed records could not be used, in the order of the dead letters that say so, as far as they are kept."""
+    letters = running.broker.consumer("refusals", [DEADLETTER.name])
     found: list[str] = []
-    for partition in range(running.broker.partitions(DEADLETTER.name)):
-        offset = 0
-        while (record := running.broker.fetch(DEADLETTER.name, partition=partition, offset=offset)) is not None:
-            found.append(parse_dead_letter(record.value or b"", record.headers).reason)
-            offset += 1
+    while records := letters.poll(100):
+        found += [parse_dead_letter(b"", record.headers).reason for record in records]
     return found
 
 
@@ -91,11 +94,7 @@ def write_report(
         raise SetupError(f"the report cannot be written to {path}: {e.strerror}") from e
 
 
-def _lock(settings: Settings) -> Path | None:
-    return settings.model.lock if settings.model.lock.exists() else None
-
-
 def _calibration(settings: Settings) -> str:
     """How the model's picture scores were fitted, in a clause; empty where nobody says."""
-    fit = find_record(settings.model.name, lock=_lock(settings)).picture.fit
+    fit = find_record(settings.model.name, lock=settings.model.lock).picture.fit
     return "" if fit is None else f"fitted on {fit.data} ({fit.on}), calibration error {fit.calibration_error:.2f}"

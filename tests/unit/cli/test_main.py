@@ -59,6 +59,10 @@ BROKEN_RULES = "scenes:\n  - labels: [a street]\nevents:\n  - name: goal\n    pi
         (["analyze", "film.mkv", "--rules", "none.yaml"], 2, "none.yaml: cannot be read"),
         (["analyze", "film.mkv", "--stream", "a b"], 2, "no stream id"),
         (["analyze", "film.mkv", "--report", "nowhere/page.html"], 2, "there is no folder nowhere"),
+        (["analyze", "film.mkv", "--report", "."], 2, "that is a folder; name a page in it"),
+        (["analyze", "film.mkv", "--report", "./film.mkv"], 2, "that is what is read; name another page"),
+        (["analyze", "film.mkv", "--subtitles", "a.srt", "--report", "a.srt"], 2, "that is what is read"),
+        (["analyze", "film.mkv", "--model", ""], 2, "model.name (FRAMECUE_MODEL__NAME): String should have at least"),
         (["analyze", "absent.mkv"], 3, "absent.mkv cannot be read: no such file"),
         (["analyze", "."], 3, "cannot be read"),
         (["analyze", "film.mkv"], 3, "framecue: "),
@@ -76,6 +80,7 @@ def test_a_failure_is_a_sentence_and_an_exit_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("film.mkv").write_bytes(b"no film at all \x1b[2J")
+    Path("a.srt").write_text("")
     Path("rules.yaml").write_text(BROKEN_RULES)
     assert run(monkeypatch, *arguments) == code
     shown = capsys.readouterr()
