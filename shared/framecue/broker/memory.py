@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
 
-from framecue.broker.protocol import Consumer, Message, Offsets, Record, TopicPartition, check_size, known_topic, placed
+from framecue.broker.protocol import (
+    Consumer,
+    Message,
+    Offsets,
+    Record,
+    TopicPartition,
+    check_size,
+    known_topic,
+    placed,
+    size,
+)
 from framecue.clock import Clock
 from framecue.errors import BrokerError
 from framecue.schemas.topics import TOPICS
@@ -25,10 +35,14 @@ KEEP_BYTES: Mapping[str, int] = MappingProxyType(
         "subtitles": 8 << 20,
         "media": 512 << 20,  # about three hours of pictures at two a second
         "features": 64 << 20,
+        "annotations": 32 << 20,  # half a day of windows
+        "events": 32 << 20,
+        "captions": 32 << 20,
+        "caption-requests": 8 << 20,
         "deadletter": 64 << 20,
     }
 )
-"""By topic, how many bytes stay once every group that reads it has; other topics hold small records, and keep all."""
+"""By topic, how many bytes stay once every group that reads it has; compacted topics are not here, and keep all."""
 
 
 @dataclass
@@ -45,7 +59,7 @@ class _Log:
 
     def append(self, number: int, record: Record) -> None:
         self.entries.append((number, record))
-        self.size += _bytes(record)
+        self.size += size(record)
 
     def read(self, offset: int) -> Iterator[tuple[int, Record]]:
         return (self.entries[i] for i in range(max(0, offset - self.start), len(self.entries)))
@@ -54,7 +68,7 @@ class _Log:
         """Drops the oldest records while more than `keep_bytes` are held, and none at or after offset `before`."""
         drop = 0
         while self.size > keep_bytes and self.start + drop < before:
-            self.size -= _bytes(self.entries[drop][1])
+            self.size -= size(self.entries[drop][1])
             drop += 1
         del self.entries[:drop]
         self.start += drop
@@ -217,7 +231,3 @@ class MemoryConsumer:
     def _check_owned(self, at: TopicPartition) -> None:
         if at not in self._positions:
             raise BrokerError(f"this consumer does not own {at.topic} {at.partition}")
-
-
-def _bytes(record: Record) -> int:
-    return len(record.key or b"") + len(record.value or b"")

@@ -145,7 +145,7 @@ def placed(message: Message, partitions: int) -> int:
     return murmur2(message.key) % partitions
 
 
-def size(message: Message) -> int:
+def size(message: Message | Record) -> int:
     """The bytes of `message` that count against its topic's limit: key, value and headers."""
     own = len(message.key or b"") + len(message.value or b"")
     return own + sum(len(name.encode()) + len(value) for name, value in message.headers)

@@ -8,7 +8,6 @@ from pydantic import ConfigDict, Field
 
 from framecue.schemas.base import StreamId, Wire
 
-ANNOTATION_SCHEMA = "framecue.annotation/1"
 TextState = Literal["none", "pending", "silent", "lost", "present"]
 
 

@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field
 from framecue.schemas.annotation import FrameRef, JoinedCue, LabelScore
 from framecue.schemas.base import StreamId, Wire
 
-CAPTION_SCHEMA = "framecue.caption/1"
 QUOTE_MAX = 300
 """The most characters of subtitle text that a request quotes."""
 

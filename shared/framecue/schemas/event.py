@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field
 from framecue.schemas.annotation import FrameRef, JoinedCue
 from framecue.schemas.base import StreamId, Wire
 
-EVENT_SCHEMA = "framecue.event/1"
 Phase = Literal["started", "updated", "ended", "retracted"]
 Reason = Literal["score", "signal_lost", "back", "rule", "epoch", "end", "idle"]
 

@@ -12,7 +12,6 @@ from pydantic import Field
 from framecue.schemas.base import Seconds, Wire
 from framecue.schemas.media import Cue, RulesMedia, SegmentFacts, TextFacts, Tick
 
-FEATURES_VERSION = 1
 GRID_WIDTH, GRID_HEIGHT = 32, 18
 """Point samples of the luma plane: enough to tell black, frozen and cut, and it keeps the noise that a mean loses."""
 

@@ -10,8 +10,6 @@ from framecue.schemas.base import Int64, Seconds, StreamId, Wire
 from framecue.schemas.rules import RuleSet
 from framecue.schemas.segment import TextClock
 
-MEDIA_VERSION = 1
-
 
 class Origin(Wire):
     """Where an input record stood. `at_ms` is the broker's append time; None where input has no arrival (a file)."""

@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
-from framecue.broker.memory import MemoryBroker
+from framecue.broker.memory import KEEP_BYTES, MemoryBroker
 from framecue.broker.protocol import Message, TopicPartition
 from framecue.clock import FixedClock
 from framecue.errors import BrokerError
+from framecue.schemas.topics import TOPICS
 
 
 def test_poll_gives_records_in_the_order_they_were_written_across_partitions() -> None:
@@ -50,6 +51,18 @@ def test_a_topic_drops_its_oldest_records_once_they_are_read() -> None:
         [False, False, False, True, True],  # within the bound again
         [False, False, False, True, True],
     ]
+
+
+def test_every_topic_that_may_grow_has_a_bound() -> None:
+    assert {name for name, topic in TOPICS.items() if not topic.compacted} == KEEP_BYTES.keys()
+
+
+def test_headers_count_against_the_bound() -> None:
+    broker = MemoryBroker(partitions=1, keep_bytes={"deadletter": 100})
+    for _ in range(3):
+        broker.commit([Message("deadletter", b"k", b"", (("reason", bytes(60)),))])
+    assert broker.fetch("deadletter", partition=0, offset=0) is None
+    assert [r.offset for r in broker.consumer("g", ["deadletter"]).poll(10)] == [2]
 
 
 def _there(broker: MemoryBroker, offset: int) -> bool:

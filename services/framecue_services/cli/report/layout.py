@@ -124,7 +124,6 @@ class EventCard:
     name: str
     at: str
     until: str
-    is_open: bool
     peak: float | None
     decided_by: str
     ending: str
@@ -254,14 +253,21 @@ def _timeline(
     epoch = windows[0].epoch
     here = [e for e in events if e.epoch == epoch and e.phase != "retracted"]
     axis = _Axis(windows[0].start_ms, max(a.end_ms for a in windows))
-    names = [name for name in rules if any(r.rule == name for a in windows for r in a.rules)]
+    judged: dict[str, list[tuple[Annotation, RuleScore]]] = {}
+    for a in windows:
+        for r in a.rules:
+            judged.setdefault(r.rule, []).append((a, r))
     return Timeline(
         title=title,
         columns=len(windows),
         ticks=_ticks(axis),
         thumbnails=_thumbnails(windows, axis, recorded),
         scenes=tuple(_scene_bands(windows, axis, colors)),
-        charts=tuple(_chart(rules[name], windows, [e for e in here if e.rule == name], axis) for name in names),
+        charts=tuple(
+            _chart(rule, judged[name], [e for e in here if e.rule == name], axis)
+            for name, rule in rules.items()
+            if name in judged
+        ),
         marks=tuple(_mark(e, axis) for e in here if is_built_in(e.rule)),
         cues=tuple(_cue_spans(windows, axis)),
         hatched=tuple(axis.span(a.start_ms, a.end_ms, title=degraded(a.degraded)) for a in windows if a.degraded),
@@ -310,22 +316,22 @@ def _scene_bands(windows: Sequence[Annotation], axis: _Axis, colors: dict[str, s
         yield axis.span(run[0].start_ms, run[-1].end_ms, text=clean(label), title=title, kind=colors[label])
 
 
-def _chart(rule: EventRule, windows: Sequence[Annotation], events: Sequence[Event], axis: _Axis) -> Chart:
-    scores = [(a, next((r for r in a.rules if r.rule == rule.name), None)) for a in windows]
-    present = [(a, r) for a, r in scores if r is not None]
+def _chart(
+    rule: EventRule, scores: Sequence[tuple[Annotation, RuleScore]], events: Sequence[Event], axis: _Axis
+) -> Chart:
     return Chart(
         name=clean(rule.name),
         combine=rule.combine,
         looks_for=_looks_for(rule),
         enter=rule.enter,
         exit=rule.exit,
-        picture=_bars(((a, r.picture) for a, r in present), axis, part=(0.12, 0.5)),
-        text=_bars(((a, r.text) for a, r in present), axis, part=(0.5, 0.88)),
-        score=_steps(present, axis),
-        spans=tuple(_event_span(e, axis, windows[-1].end_ms) for e in events),
-        peak=_peak(r.score for _, r in present),
-        picture_peak=_peak(r.picture for _, r in present),
-        text_peak=_peak(r.text for _, r in present),
+        picture=_bars(((a, r.picture) for a, r in scores), axis, part=(0.12, 0.5)),
+        text=_bars(((a, r.text) for a, r in scores), axis, part=(0.5, 0.88)),
+        score=_steps(scores, axis),
+        spans=tuple(_event_span(e, axis, axis.end_ms) for e in events),
+        peak=_peak(r.score for _, r in scores),
+        picture_peak=_peak(r.picture for _, r in scores),
+        text_peak=_peak(r.text for _, r in scores),
     )
 
 
@@ -438,7 +444,6 @@ def _card(history: Sequence[Event], rule: EventRule | None, recorded: Recorded) 
         name=event_name(event.rule),
         at=clock(event.start_ms),
         until="" if event.end_ms is None else clock(event.end_ms),
-        is_open=event.end_ms is None,
         peak=event.peak,
         decided_by=decided_by(rule, event),
         ending=ending(event, rule),

@@ -115,7 +115,8 @@ class Recording:
                 now[ref] = before[ref]
             elif (jpeg := self._picture(ref)) is not None:
                 now[ref] = _small(jpeg, EVIDENCE_PX)
-        self._evidence[event.id] = now
+        if now:
+            self._evidence[event.id] = now
 
 
 def _small(jpeg: bytes, width: int) -> bytes:
