@@ -294,7 +294,6 @@ def test_read_document_names_the_file(tmp_path):
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(SHARED is None, reason="the shared folder is not there")
 @pytest.mark.parametrize(
     ("name", "kind", "count", "first", "why"),
     [

@@ -124,7 +124,6 @@ NASA = [(210, 4260), (4260, 8350), (8350, 12470), (12470, 16570)]
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(SHARED is None, reason="the shared folder is not there")
 @pytest.mark.parametrize(
     ("name", "times", "warning", "why"),
     [
@@ -150,7 +149,6 @@ def test_read_file_tracks_reads_real_films(name, times, warning, why):
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(SHARED is None, reason="the shared folder is not there")
 def test_read_file_tracks_equals_the_document_that_was_muxed():
     from framecue.media.documents import read_document
 
