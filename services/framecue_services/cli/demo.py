@@ -7,6 +7,7 @@ the model will say.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from rich.console import Console
 from framecue.errors import SetupError
 from framecue.media.joining import Part, join_clips
 from framecue.models.protocols import Model
-from framecue.schemas.rules import rules_from_yaml
+from framecue.schemas.rules import RuleSet
 from framecue.schemas.segment import CueIn
 from framecue.settings import Settings, load_settings
 from framecue.timeline import to_ms
@@ -28,7 +29,7 @@ from framecue_services.cli.film import SESSION, segments
 from framecue_services.cli.narration import Narration
 from framecue_services.cli.output import Result, write_line
 from framecue_services.cli.report.recording import Recording
-from framecue_services.cli.running import load, pipeline, shipped, write_report
+from framecue_services.cli.running import load, pipeline, read_rules, shipped, write_report
 
 STREAM = "demo"
 RULES = "demo-rules.yaml"
@@ -65,18 +66,13 @@ def run_demo(output: Path, *, load: Callable[[Settings], Model] = load, console:
     """Plays the demo into `output` and the terminal; raises SetupError where something is missing."""
     console = console or Console(highlight=False)
     parts = [Part(_clip(name), skip) for name, skip in CLIPS]
-    rules_text = shipped(RULES)
-    rules = rules_from_yaml(rules_text, source=RULES)
+    rules = read_rules(None, default=RULES)
     settings = load_settings()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise SetupError(f"the folder {output} cannot be made: {e.strerror}") from e
     with console.status("joining three clips into one stream"):
         film = join_clips(parts, part_seconds=PART_SECONDS)
+    _keep_inputs(output, film)
     with console.status("loading the model"):
         model = load(settings)
-    _keep_inputs(output, film, rules_text)
     _introduce(console)
     narration = Narration(console, rules)
     with pipeline(model, settings, rules) as running, (output / "results.jsonl").open("wb") as kept:
@@ -86,7 +82,7 @@ def run_demo(output: Path, *, load: Callable[[Settings], Model] = load, console:
             write_line(kept, result)
             recording.add(result)
     report = output / "report.html"
-    _write(report, recording, settings, rules_text)
+    _write(report, recording, settings, rules)
     _conclude(console, narration, output, report)
 
 
@@ -123,15 +119,19 @@ def _clip(name: str) -> Path:
     return path
 
 
-def _keep_inputs(output: Path, film: bytes, rules_text: str) -> None:
-    """Leaves beside the report what it was made from, so that `framecue analyze` can be tried on it."""
-    (output / "film.ts").write_bytes(film)
-    (output / "rules.yaml").write_text(rules_text, "utf-8")
+def _keep_inputs(output: Path, film: bytes) -> None:
+    """Leaves where the report will be what it is made from, so that `framecue analyze` can be tried on it."""
     blocks = (
         f"{number}\n{_srt_time(line.start_ms + LAG_MS)} --> {_srt_time(line.end_ms + LAG_MS)}\n{line.text}\n"
         for number, line in enumerate(LINES, 1)
     )
-    (output / "film.srt").write_text("\n".join(blocks), "utf-8")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "film.ts").write_bytes(film)
+        (output / "film.srt").write_text("\n".join(blocks), "utf-8")
+        (output / "rules.yaml").write_text(shipped(RULES), "utf-8")
+    except OSError as e:
+        raise SetupError(f"the demo cannot write to {output}: {(e.strerror or str(e)).lower()}") from e
 
 
 def _srt_time(ms: int) -> str:
@@ -148,7 +148,7 @@ def _introduce(console: Console) -> None:
     console.print("[dim]Eight scene labels, of which three fit; events by words, by picture and by both.[/dim]\n")
 
 
-def _write(report: Path, recording: Recording, settings: Settings, rules_text: str) -> None:
+def _write(report: Path, recording: Recording, settings: Settings, rules: RuleSet) -> None:
     notes = [
         f"The clips come from the {CLIPS_PACKAGE} package; too short for {PART_SECONDS} s, they play there and back.",
         f"The subtitles are FrameCue's own, sent as they appeared: {LAG_MS // 1000} s late, with that lag in a header.",
@@ -156,7 +156,7 @@ def _write(report: Path, recording: Recording, settings: Settings, rules_text: s
     write_report(
         report,
         recording.recorded(),
-        rules_from_yaml(rules_text, source=RULES),
+        rules,
         title="FrameCue demo: a street, a meadow, a car",
         stream=STREAM,
         settings=settings,
@@ -170,5 +170,6 @@ def _conclude(console: Console, narration: Narration, output: Path, report: Path
         f"[bold]{narration.events}[/bold] events",
     )
     console.print(f"report: {report.resolve()}", markup=False, soft_wrap=True)
-    again = f"{sys.argv[0]} analyze {output}/film.ts --lag {LAG_MS / 1000:g} --rules {output}/rules.yaml"
-    console.print(f"try it: {again}", markup=False, soft_wrap=True, style="dim")
+    film, rules = str(output / "film.ts"), str(output / "rules.yaml")
+    again = [sys.argv[0], "analyze", film, "--lag", f"{LAG_MS / 1000:g}", "--rules", rules]
+    console.print(f"try it: {shlex.join(again)}", markup=False, soft_wrap=True, style="dim")

@@ -6,6 +6,7 @@ import json
 import re
 from typing import BinaryIO
 
+from framecue.errors import SetupError
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
@@ -31,6 +32,14 @@ def json_line(result: Result) -> str:
 
 
 def write_line(out: BinaryIO, result: Result) -> None:
-    """Writes the result's line in UTF-8 at once, whatever the locale: a pipe sees it as it comes."""
-    out.write(json_line(result).encode() + b"\n")
-    out.flush()
+    """Writes the result's line in UTF-8 at once, whatever the locale: a pipe sees it as it comes.
+
+    Raises BrokenPipeError when nobody reads any more, SetupError when the disk takes no more.
+    """
+    try:
+        out.write(json_line(result).encode() + b"\n")
+        out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise SetupError(f"the results cannot be written: {(e.strerror or str(e)).lower()}") from e

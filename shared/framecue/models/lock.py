@@ -111,10 +111,12 @@ class Lock(Record):
 
 def read_lock(path: Path) -> Lock:
     """The lock in a file, empty where there is no file; raises SetupError where it does not hold together."""
-    if not path.exists():
-        return Lock()
     try:
         return Lock.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Lock()
+    except OSError as e:
+        raise SetupError(f"{path} cannot be read: {(e.strerror or str(e)).lower()}") from e
     except ValidationError as e:
         raise SetupError(
             f"{path} is no models.lock; make it again with `framecue models pull` ({e.errors()[0]['msg']})"
@@ -141,10 +143,13 @@ def pull(name: str, path: Path) -> LockedModel:
 
 
 def write_lock(path: Path, lock: Lock) -> None:
-    """Replaces the file at once: a reader finds the old one or the new one."""
+    """Replaces the file at once: a reader finds the old one or the new one. Raises SetupError where it cannot."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.write_text(lock.model_dump_json(indent=2, exclude_none=True) + "\n")
-    beside.replace(path)
+    try:
+        beside.write_text(lock.model_dump_json(indent=2, exclude_none=True) + "\n")
+        beside.replace(path)
+    except OSError as e:
+        raise SetupError(f"{path} cannot be written: {(e.strerror or str(e)).lower()}") from e
 
 
 def preset(name: str) -> LockedModel:

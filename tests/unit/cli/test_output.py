@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
+from typing import BinaryIO, cast
 
+import pytest
+
+from framecue.errors import SetupError
 from framecue_services.cli.output import json_line, write_line
 from tests.unit.cli.results import annotation, caption, cue, event
 
@@ -39,3 +44,8 @@ def test_write_line_is_utf_8_whatever_the_locale() -> None:
     write_line(out, annotation(0, "улица"))
     assert "улица".encode() in out.getvalue()
     assert out.getvalue().endswith(b"}\n")
+
+
+def test_a_full_disk_is_a_sentence() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as out, pytest.raises(SetupError, match="no space left on device"):
+        write_line(cast("BinaryIO", out), annotation(0))

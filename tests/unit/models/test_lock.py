@@ -95,6 +95,13 @@ def test_damaged_lock_says_so(tmp_path: Path) -> None:
         read_lock(lock)
 
 
+def test_lock_in_an_impossible_place_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="cannot be read: is a directory"):
+        read_lock(tmp_path)
+    with pytest.raises(SetupError, match="cannot be written: no such file"):
+        pull(str(folder), tmp_path / "nowhere" / "models.lock")
+
+
 PACKAGES = [
     (
         "a package that is not installed",
