@@ -12,9 +12,11 @@ from framecue.clock import Clock
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
+from framecue.schemas.results import version
 from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, event_order
 
 T = TypeVar("T")
+R = TypeVar("R", Annotation, Event)
 
 EVIDENCE_MAX = 1_000
 """Pictures kept over all streams, about 30 MB: the least recently written goes first."""
@@ -41,23 +43,11 @@ class MemoryStore:
 
     def put_annotation(self, annotation: Annotation) -> bool:
         with self._lock:
-            timeline = self._of(annotation.stream).timeline
-            held = timeline.get(annotation.id)
-            if held is not None and held.revision >= annotation.revision:
-                return False
-            timeline[annotation.id] = annotation
-            dropped = _drop_first(timeline, _annotation_order) if len(timeline) > TIMELINE_MAX else None
-            return self._touch(annotation.stream, dropped != annotation.id)
+            return self._put(self._of(annotation.stream).timeline, annotation, _annotation_order, limit=TIMELINE_MAX)
 
     def put_event(self, event: Event) -> bool:
         with self._lock:
-            events = self._of(event.stream).events
-            held = events.get(event.id)
-            if held is not None and held.sequence >= event.sequence:
-                return False
-            events[event.id] = event
-            dropped = _drop_first(events, event_order) if len(events) > EVENTS_MAX else None
-            return self._touch(event.stream, dropped != event.id)
+            return self._put(self._of(event.stream).events, event, event_order, limit=EVENTS_MAX)
 
     def put_caption(self, caption: Caption) -> bool:
         with self._lock:
@@ -110,6 +100,16 @@ class MemoryStore:
         self._expire()
         return self._streams.setdefault(stream, _Stream())
 
+    def _put(self, kept: dict[str, R], result: R, order: Callable[[R], tuple[Any, ...]], *, limit: int) -> bool:
+        held = kept.get(result.id)
+        if held is not None and version(held) >= version(result):
+            return False
+        kept[result.id] = result
+        first = min(kept, key=lambda i: order(kept[i])) if len(kept) > limit else None
+        if first is not None:
+            del kept[first]
+        return self._touch(result.stream, first != result.id)
+
     def _touch(self, stream: str, changed: bool) -> bool:
         if changed:
             self._streams[stream].active_ms = self._clock.now_ms()
@@ -127,13 +127,6 @@ class MemoryStore:
 
 def _annotation_order(annotation: Annotation) -> tuple[int, int]:
     return annotation.epoch, annotation.start_ms
-
-
-def _drop_first(kept: dict[str, T], order: Callable[[T], tuple[Any, ...]]) -> str:
-    """Drops what comes first in `order`; its id."""
-    first = min(kept, key=lambda i: order(kept[i]))
-    del kept[first]
-    return first
 
 
 def _shown(kept: _Stream) -> tuple[Event, ...]:
