@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from pathlib import Path
 
 from framecue.errors import SubtitleError
@@ -25,6 +26,8 @@ SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp")
 SESSION = "film"
 """One name for every run: results are a function of the film."""
 CUE_TEXT_MAX = 10_000
+HEADER_TEXT_MAX = 1 << 18
+"""Characters of all cues in one header: 1 MiB at most, and a message has 2 MiB beside its segment."""
 WARNINGS_MAX, WARNING_MAX = 20, 500
 """What the header holds."""
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8})?")
@@ -99,7 +102,7 @@ def segments(
     while piece is not None:
         after = next(pieces, None)
         due = len(waiting) if after is None else bisect_left(waiting, to_ms(piece.end) + lag_ms, key=_start_ms)
-        left_out = max(0, due - sent - CUES_MAX)  # or follows with the next piece
+        left_out = due - sent - _fitting(waiting[sent:due])  # or follows with the next piece
         said = list(warnings) if piece.index == 0 else []
         if after is None and left_out:
             said.append(f"{left_out} lines of text are left out: too many at the end of the film")
@@ -116,6 +119,12 @@ def segments(
         sent = due - left_out
         yield piece, segment_headers(headers)
         piece = after
+
+
+def _fitting(cues: Sequence[CueIn]) -> int:
+    """How many of `cues` one header holds, from the first on."""
+    lengths = accumulate(len(cue.text) for cue in cues[:CUES_MAX])
+    return sum(length <= HEADER_TEXT_MAX for length in lengths)
 
 
 def _start_ms(cue: CueIn) -> int:

@@ -57,6 +57,12 @@ def test_no_cue_is_lost_when_more_start_together_than_one_header_holds(film: byt
     assert counts == [2000, 1000, 0]
 
 
+def test_a_header_stays_within_the_message_however_long_the_cues_are(film: bytes) -> None:
+    long = [CueIn(start_ms=i, end_ms=i, text="\U0001f600" * 10_000) for i in range(60)]
+    assert [len(h.cues) for h in headers(film, long)] == [26, 26, 8]
+    assert max(len(value) for _, h in segments(film, long, seconds=Fraction(2)) for _, value in h) < 2 << 20
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [
