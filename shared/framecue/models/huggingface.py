@@ -33,6 +33,8 @@ TEMPLATES = ("{}", "a photo of {}.", "a picture of {}.", "a video frame of {}.")
 TEXT_SCALE = 20.0
 """Scale of cue and prompt where nobody fitted one: what sentence encoders are commonly trained with."""
 _BATCH = 16
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+"""For every reading: left open, the second would ask whoever sits there whether a stranger's code may run."""
 _library: Any = transformers  # its annotations are partial
 _T = TypeVar("_T")
 
@@ -44,7 +46,7 @@ def load(
     torch.set_num_threads(threads)
     _library.utils.logging.disable_progress_bar()
     folder = Path(record.location or record.name)
-    config = _read(lambda: _library.AutoConfig.from_pretrained(folder, local_files_only=True), folder)
+    config = _read(lambda: _library.AutoConfig.from_pretrained(folder, **_LOCAL), folder)
     runner = _Runner(torch.device(_device(device)), 1 if deterministic else _BATCH, fp32=deterministic)
     if any("ImageClassification" in name for name in config.architectures or ()):
         return _classifier(record, folder, runner, threads=threads)
@@ -142,7 +144,7 @@ def _dual_encoder(record: LockedModel, folder: Path, runner: _Runner) -> Model:
     model = _weights(_library.AutoModel, folder, runner)
     if not all(hasattr(model, name) for name in ("get_image_features", "get_text_features", "logit_scale")):
         raise SetupError(f"{folder} is neither a dual encoder (CLIP, SigLIP, SigLIP 2) nor an image classifier")
-    processor = _read(lambda: _library.AutoProcessor.from_pretrained(folder, local_files_only=True), folder)
+    processor = _read(lambda: _library.AutoProcessor.from_pretrained(folder, **_LOCAL), folder)
     length = int(getattr(model.config.text_config, "max_position_embeddings", 64))
     padded = str(model.config.model_type).startswith("siglip")  # SigLIP was trained on texts padded to the end
     texts = DualTexts(model, processor.tokenizer, runner, length, padded)
@@ -161,7 +163,7 @@ def _dual_encoder(record: LockedModel, folder: Path, runner: _Runner) -> Model:
 
 def _classifier(record: LockedModel, folder: Path, runner: _Runner, *, threads: int) -> Model:
     model = _weights(_library.AutoModelForImageClassification, folder, runner)
-    processor = _read(lambda: _library.AutoImageProcessor.from_pretrained(folder, local_files_only=True), folder)
+    processor = _read(lambda: _library.AutoImageProcessor.from_pretrained(folder, **_LOCAL), folder)
     reader = preset("default")
     _, weights, tokenizer, *_ = (file.locate() for file in reader.packaged())
     sentences = SentenceEncoder(weights, tokenizer, threads=threads, batch=runner.batch)
@@ -182,9 +184,7 @@ def _classifier(record: LockedModel, folder: Path, runner: _Runner, *, threads: 
 
 def _weights(auto: Any, folder: Path, runner: _Runner) -> Any:
     model = _read(
-        lambda: auto.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=runner.dtype
-        ),
+        lambda: auto.from_pretrained(folder, **_LOCAL, use_safetensors=True, dtype=runner.dtype),
         folder,
     )
     return model.to(runner.device).eval()

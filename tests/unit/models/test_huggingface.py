@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -149,3 +150,16 @@ def test_folder_is_refused_with_a_sentence(tmp_path: Path, why: str, files: dict
         (tmp_path / name).write_bytes(content)
     with pytest.raises(SetupError, match=says):
         load_model(str(tmp_path), device="cpu")
+
+
+def test_code_in_a_folder_never_runs_whatever_the_terminal_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to itself, transformers would ask on the terminal whether a stranger's code may run."""
+    (tmp_path / "config.json").write_text('{"model_type": "theirs", "auto_map": {"AutoConfig": "code.Config"}}')
+    (tmp_path / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Config: pass\n")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    with pytest.raises(SetupError, match="could not be loaded"):
+        load_model(str(tmp_path), device="cpu")
+    assert not (tmp_path / "ran").exists()
