@@ -40,7 +40,6 @@ class CaptionWorker:
                 request = unpack_request(record.value or b"")
                 caption = self._caption(request, self._pictures(request))
             except InputError as e:
-                _log.info("%r at %s %s/%d: %s", record.key, record.topic, record.partition, record.offset, e)
                 messages.append(dead_letter(record, STAGE, e))
                 continue
             except ModelError as e:

@@ -84,7 +84,6 @@ def _read(record: Record) -> Source | Message:
     try:
         return Source(record.partition, record.offset, unpack_media(record.value or b""))
     except MessageError as e:
-        _log.info("%r at %s %s/%d: %s", record.key, record.topic, record.partition, record.offset, e)
         return dead_letter(record, STAGE, e)
 
 

@@ -7,7 +7,6 @@ own affair: the neighbours go on. It must not know models, epochs or windows.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from typing import Protocol
 from framecue.broker.loop import Outputs
 from framecue.broker.protocol import Message, Record, TopicPartition, size
 from framecue.broker.publishing import dead_letter, origin_of
-from framecue.errors import FrameCueError, InputError, LimitExceededError, MessageError, SetupError
+from framecue.errors import InputError, LimitExceededError, MessageError, SetupError
 from framecue.media.decoding import DecodedSegment
 from framecue.media.documents import parse_document
 from framecue.media.sampling import Sampling
@@ -38,7 +37,6 @@ from framecue.schemas.topics import MEDIA, SEGMENTS, partition_of
 from framecue.timeline import parse_rfc3339
 
 STAGE = "ingest"
-_log = logging.getLogger(__name__)
 
 
 class Decoder(Protocol):
@@ -91,15 +89,11 @@ class IngestWorker:
         try:
             return self._media(record), False
         except InputError as e:
-            _log.info("%r at %s %s/%d: %s", record.key, record.topic, record.partition, record.offset, e)
             return dead_letter(record, STAGE, e), False
         except SetupError:
             raise  # no record would fare better
         except Exception as e:
             # A record that trips a bug of ours must not stop its partition; the loop stops when there are many.
-            known = isinstance(e, FrameCueError)
-            place = (record.key, record.topic, record.partition, record.offset)
-            _log.warning("%r at %s %s/%d failed: %s", *place, e, exc_info=None if known else e)
             return dead_letter(record, STAGE, e), True
 
     def _media(self, record: Record) -> Message:

@@ -6,7 +6,6 @@ StoreError stops the batch: results wait in their topics. It must not know how r
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from framecue.broker.loop import Outputs
@@ -20,7 +19,6 @@ from framecue.schemas.results import PublishedResult, read_result
 from framecue.store.protocol import Store
 
 STAGE = "projector"
-_log = logging.getLogger(__name__)
 
 
 class ProjectorWorker:
@@ -35,7 +33,6 @@ class ProjectorWorker:
             try:
                 self._put(read_result(record.topic, record.value))
             except MessageError as e:
-                _log.info("%r at %s %s/%d: %s", record.key, record.topic, record.partition, record.offset, e)
                 letters.append(dead_letter(record, STAGE, e))
         return Outputs(tuple(letters))
 

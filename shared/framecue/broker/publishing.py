@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+
 from framecue.broker.protocol import Message, Record
 from framecue.clock import Clock
-from framecue.errors import MessageError
+from framecue.errors import FrameCueError, InputError, MessageError
 from framecue.schemas.base import UNKEYED, stream_id
 from framecue.schemas.deadletter import DeadLetter
 from framecue.schemas.media import Origin
 from framecue.schemas.results import TOPIC_OF, PublishedResult, cloud_headers, to_json
 from framecue.schemas.topics import DEADLETTER
 from framecue.timeline import rfc3339
+
+REASON_MAX = 2_000
+"""Characters: an error of somebody else's may quote all of its input, and the letter has to fit its topic."""
+_log = logging.getLogger(__name__)
 
 
 def result_message(result: PublishedResult, clock: Clock | None, *, traceparent: str | None = None) -> Message:
@@ -27,12 +33,16 @@ def origin_of(record: Record) -> Origin:
 
 
 def dead_letter(record: Record, stage: str, error: Exception) -> Message:
-    """`record` as it came, with where and why; under the key `unkeyed` where its own is no stream id."""
+    """`record` as it came, with where and why; under the key `unkeyed` where its own is no stream id. Logs it."""
+    level = logging.INFO if isinstance(error, InputError) else logging.WARNING
+    place = (record.key, record.topic, record.partition, record.offset)
+    unforeseen = None if isinstance(error, FrameCueError) else error  # only its trace says what happened
+    _log.log(level, "%s: %r at %s %s/%d: %s", stage, *place, error, exc_info=unforeseen)
     letter = DeadLetter(
         origin=origin_of(record),
         stage=stage,
         error=type(error).__name__,
-        reason=str(error),
+        reason=str(error)[:REASON_MAX],
         value=record.value or b"",
         headers=record.headers,
     )

@@ -36,7 +36,7 @@ class DeadLetter(Wire):
         if origin.at_ms is not None:
             ours["at-ms"] = str(origin.at_ms)
         own = tuple((n, v) for n, v in self.headers if not n.startswith(PREFIX))
-        return own + tuple((PREFIX + name, value.encode()) for name, value in ours.items())
+        return own + tuple((PREFIX + name, value.encode(errors="backslashreplace")) for name, value in ours.items())
 
 
 def parse_dead_letter(value: bytes, headers: Iterable[tuple[str, bytes]]) -> DeadLetter:

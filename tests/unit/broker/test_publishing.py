@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from framecue.broker.protocol import Record
+from framecue.broker.protocol import Record, size
 from framecue.broker.publishing import dead_letter, result_message
 from framecue.clock import FixedClock
 from framecue.errors import MessageError, UnsupportedMediaError
@@ -80,3 +80,10 @@ def test_a_dead_letter_holds_the_record_as_it_came_and_why(key: bytes | None, ow
         17,
         1_000,
     )
+
+
+def test_a_dead_letter_can_be_made_of_any_error() -> None:
+    record = Record("segments", 0, 0, None, b"cam1", b"")
+    message = dead_letter(record, "ingest", ValueError("\udcff" + "x" * 5_000_000))
+    assert parse_dead_letter(b"", message.headers).reason.startswith("\\udcffxxx")
+    assert size(message) < 3_000
