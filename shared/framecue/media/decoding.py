@@ -142,6 +142,13 @@ def is_video(stream: VideoStream) -> bool:
     return not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
 
 
+def check_pixels(stream: VideoStream, limits: DecodeLimits) -> None:
+    """Raises LimitExceededError where the pictures of `stream` are too large; its decoder would only fail."""
+    pixels = stream.codec_context.width * stream.codec_context.height
+    if pixels > limits.max_pixels:
+        raise LimitExceededError("pixels a picture", limits.max_pixels, pixels)
+
+
 @dataclass
 class _Found:
     """What demuxing gave: packets of each video track in order of decoding, the span of each sound track."""
@@ -208,9 +215,7 @@ def _picture_track(found: _Found, limits: DecodeLimits) -> VideoStream | None:
         codec = f"is {context.name}" if context is not None else "has a codec that is not known here"
         raise UnsupportedMediaError(f"the video {codec}; send {VIDEO_READ}")
     video = readable[0]
-    pixels = video.codec_context.width * video.codec_context.height
-    if pixels > limits.max_pixels:
-        raise LimitExceededError("pixels a picture", limits.max_pixels, pixels)
+    check_pixels(video, limits)
     found.warnings += [
         f"video track {v.index} is ignored: only one picture track is read" for v in filled if v is not video
     ]

@@ -26,7 +26,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from framecue.errors import DamagedMediaError, LimitExceededError, UnsupportedMediaError
-from framecue.media.decoding import VIDEO_READ, DecodeLimits, is_video
+from framecue.media.decoding import VIDEO_READ, DecodeLimits, check_pixels, is_video
 from framecue.media.frames import display_matrix
 from framecue.media.opening import DECODERS, foreign_errors, open_media
 from framecue.media.sampling import on_rate
@@ -95,7 +95,7 @@ class MediaInfo:
 def probe(source: Path | bytes, *, limits: DecodeLimits = DecodeLimits()) -> MediaInfo:  # noqa: B008 (frozen)
     """What `source` holds; raises a MediaError when it cannot be read."""
     with _opened(source, limits) as (container, fmt):
-        track = _track(container)
+        track = _track(container, limits)
         others = [v for v in container.streams.video if is_video(v) and v is not track]
         packets = _Packets(container, track)
         group = next(_groups(_timed(packets), track, limits), None)
@@ -131,7 +131,7 @@ def cut(
     pictures that hang together for longer than `limits`, in mid-film.
     """
     with _opened(source, limits) as (media, fmt):
-        track = _track(media)
+        track = _track(media, limits)
         containers = _containers(container, track, turned=_needs_matrix(source, fmt, limits))
         packets = _Packets(media, track)
         groups = _groups(_timed(packets), track, limits)
@@ -204,8 +204,9 @@ def _check(group: _Group, limits: DecodeLimits) -> None:
     seconds = (newest - group.start) * _tick(group.track)
     if seconds > limits.max_seconds or group.bytes > limits.max_bytes * MUXING_SHARE:
         at = float(group.start * _tick(group.track))
+        most = f"{float(limits.max_seconds):g} s or {limits.max_bytes / (1 << 20):.2g} MiB"
         raise UnsupportedMediaError(
-            f"from {at:.1f} s on, more than {float(limits.max_seconds):g} s or {limits.max_bytes >> 20} MiB of video "
+            f"from {at:.1f} s on, more than {most} of video "
             "hangs on one key frame and cannot be split without re-encoding; encode with a key frame every 2 s"
         )
 
@@ -390,13 +391,14 @@ def _format(data: bytes | mmap.mmap) -> str:
     return fmt
 
 
-def _track(container: InputContainer) -> Track:
+def _track(container: InputContainer, limits: DecodeLimits) -> Track:
     """The track that is cut: the first of pictures that can be read, else of sound."""
     videos = [v for v in container.streams.video if is_video(v)]
     readable = [v for v in videos if v.codec_context is not None and v.codec_context.name in CARRIES["matroska"]]
     sized = [v for v in readable if v.codec_context.width]
     if readable:
-        return (sized or readable)[0]
+        check_pixels(chosen := (sized or readable)[0], limits)
+        return chosen
     if videos:
         context = videos[0].codec_context
         codec = f"is {context.name}" if context is not None else "has a codec that is not known here"
@@ -432,7 +434,7 @@ def _needs_matrix(source: Path | bytes, fmt: str, limits: DecodeLimits) -> bool:
     if fmt not in ("mov", "matroska"):
         return False
     with _opened(source, limits) as (container, _):
-        track = _track(container)
+        track = _track(container, limits)
         if not isinstance(track, VideoStream):
             return False
         if track.sample_aspect_ratio not in (None, 0, 1):

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import pytest
 
-from framecue.errors import MediaError, UnsupportedMediaError
+from framecue.errors import LimitExceededError, MediaError, UnsupportedMediaError
 from framecue.media.decoding import DecodeLimits, decode_segment
 from framecue.media.opening import open_media
 from framecue.media.sampling import Sampling
@@ -191,6 +191,13 @@ def test_cut_refuses_pictures_that_hang_together_for_too_long():
         list(cut(data, target_seconds=Fraction(2), limits=DecodeLimits(max_seconds=Fraction(5))))
     with pytest.raises(UnsupportedMediaError, match="cannot be split without re-encoding"):
         list(cut(data, target_seconds=Fraction(2), limits=DecodeLimits(max_bytes=5000)))
+
+
+def test_pictures_that_are_too_large_are_named():
+    film = make_clip(seconds=1, size=SMALL)
+    for read in (probe, lambda data, limits: list(cut(data, target_seconds=Fraction(2), limits=limits))):
+        with pytest.raises(LimitExceededError, match=r"limit of 1000 pixels a picture, got 3072"):
+            read(film, limits=DecodeLimits(max_pixels=1000))
 
 
 def test_cut_gives_the_same_bytes_twice_from_a_file_as_from_bytes(tmp_path):
