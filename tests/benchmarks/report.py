@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -38,6 +39,22 @@ def least_cpu(*tasks: Callable[[], object], rounds: int = ROUNDS) -> list[float]
             task()
             best[i] = min(best[i], time.process_time() - began)
     return best
+
+
+def cpu_ratio(task: Callable[[], object], beside: Callable[[], object], *, rounds: int = 15) -> float:
+    """CPU time of `task` as a multiple of what runs beside it: the median over pairs run back to back.
+
+    Each pair meets the machine in one mood, so its ratio holds where single times swing by a third.
+    """
+    ratios = []
+    for _ in range(rounds):
+        times = []
+        for one in (beside, task):
+            began = time.process_time()
+            one()
+            times.append(time.process_time() - began)
+        ratios.append(times[1] / times[0])
+    return median(ratios)
 
 
 def show(rows: Iterable[Row]) -> None:

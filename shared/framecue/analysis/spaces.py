@@ -162,18 +162,25 @@ def conse_prompts(texts: Array, classes: Array) -> Array:
     return (directions * weights).astype(np.float32)
 
 
-def conse_vectors(logits: Array, classes: Array, background: Array) -> Array:
-    """(N, C) logits as (N, E + C) frame vectors.
+def conse_anchors(classes: Array, background: Array) -> Doubles:
+    """(C, E) class vectors and (B, E) background as (C, E) anchors, which a frame's vector is the average of.
 
-    First the average of the centred class vectors under the softened probabilities, made blind to the mean direction
-    of the background (B, E) and of unit length; then the probabilities. Without the blindness a frame that looks like
-    everything outranks the one that is meant.
+    Centred, and blind to the mean direction of the background: otherwise a frame that looks like everything outranks
+    the one that is meant.
     """
-    doubles = logits.astype(np.float64)
     centred = classes.astype(np.float64) - classes.astype(np.float64).mean(axis=0)
     blind = _unit(background.astype(np.float64).mean(axis=0, keepdims=True))
-    average = _softmax(doubles / AVERAGING_TEMPERATURE) @ centred
-    return np.hstack([_unit(average - average @ blind.T * blind), _softmax(doubles)]).astype(np.float32)
+    anchors: Doubles = centred - centred @ blind.T * blind
+    return anchors
+
+
+def conse_vectors(logits: Array, anchors: Doubles) -> Array:
+    """(N, C) logits as (N, E + C) frame vectors: where the softened probabilities put the frame between the anchors
+    (C, E), of unit length, then the probabilities themselves.
+    """
+    doubles = logits.astype(np.float64)
+    average = _softmax(doubles / AVERAGING_TEMPERATURE) @ anchors
+    return np.hstack([_unit(average), _softmax(doubles)]).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

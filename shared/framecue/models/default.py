@@ -14,16 +14,19 @@ import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from platformdirs import user_cache_path
 
-from framecue.analysis.spaces import Array, ConseSpace, Pairing, conse_prompts, conse_vectors
+from framecue.analysis.spaces import Array, ConseSpace, Pairing, conse_anchors, conse_prompts, conse_vectors
 from framecue.errors import ModelError, SetupError
 from framecue.models.background import BACKGROUND
 from framecue.models.describing import FactualCaptioner
+from framecue.models.devices import pick_device
 from framecue.models.effnet import EfficientNetLite, load_classifier, prepare
 from framecue.models.lock import LockedModel
 from framecue.models.minilm import SentenceEncoder
@@ -33,9 +36,17 @@ from framecue.models.sight import shows_something
 SIDE = 260
 """EfficientNet-Lite2's input."""
 
+GPU_BATCH = 64
+"""Pictures in one forward on a GPU. On a CPU one at a time is no slower, and the same in any company."""
 
-def load(record: LockedModel, *, deterministic: bool, threads: int, cache: Path | None = None) -> Model:
+
+def load(
+    record: LockedModel, *, deterministic: bool, threads: int, device: str = "auto", cache: Path | None = None
+) -> Model:
     """The model of a preset record; `cache` is where class vectors are kept (the user's cache folder).
+
+    Only the picture classifier goes to a GPU; the sentence encoder is quick enough without. `deterministic` stays on
+    the CPU, where one picture at a time gives the same numbers everywhere.
 
     Raises SetupError where a package is missing or a file is not the recorded one.
     """
@@ -53,32 +64,43 @@ def load(record: LockedModel, *, deterministic: bool, threads: int, cache: Path 
         text=Pairing(_fitted(record.text.scale), sentences.embed(BACKGROUND), record.text.calibration),
         unknown_cosine=_fitted(None if record.unknown is None else record.unknown.value),
     )
-    images = ConseImages(load_classifier(classifier), space)
+    where = pick_device("cpu" if deterministic else device)
+    images = ConseImages(load_classifier(classifier).to(where), space, where, 1 if where.type == "cpu" else GPU_BATCH)
     texts = ConseTexts(sentences, classes)
     return Model(record.name, space, images, texts, FactualCaptioner(record.name, space, images))
 
 
 @dataclass(frozen=True)
 class ConseImages:
-    """An `ImageEncoder`. One picture at a time: on a CPU no slower than a batch, and the same in any company."""
+    """An `ImageEncoder`, `batch` pictures in one forward."""
 
     network: EfficientNetLite
     space: ConseSpace
+    device: torch.device
+    batch: int = 1
+
+    @cached_property
+    def _anchors(self) -> npt.NDArray[np.float64]:
+        return conse_anchors(self.space.classes, self.space.picture.background)
 
     def embed(self, frames: Sequence[Picture]) -> Array:
         vectors = np.zeros((len(frames), self.space.image_dims), np.float32)
-        for row, frame in zip(vectors, frames, strict=True):
-            if shows_something(frame):
-                row[:] = conse_vectors(self.logits(frame), self.space.classes, self.space.picture.background)[0]
+        shown = [i for i, frame in enumerate(frames) if shows_something(frame)]
+        for at in range(0, len(shown), self.batch):
+            rows = shown[at : at + self.batch]
+            logits = self.logits([frames[i] for i in rows])
+            vectors[rows] = conse_vectors(logits, self._anchors)
         return vectors
 
-    def logits(self, frame: Picture) -> Array:
-        """(1, classes) as the classifier gives them; raises ModelError when the forward fails."""
+    def logits(self, frames: Sequence[Picture]) -> Array:
+        """(N, classes) as the classifier gives them; raises ModelError when the forward fails."""
         try:
+            pictures = torch.stack([prepare(frame, SIDE) for frame in frames])
             with torch.inference_mode():
-                logits: Array = self.network(prepare(frame, SIDE)[None]).numpy()
+                logits: Array = self.network(pictures.to(self.device)).cpu().numpy()
         except (RuntimeError, ValueError) as e:
-            raise ModelError(f"the picture classifier failed on a frame of shape {frame.shape}: {e}") from e
+            shapes = ", ".join(str(shape) for shape in sorted({frame.shape for frame in frames}))
+            raise ModelError(f"the picture classifier failed on frames of {shapes}: {e}") from e
         return logits
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from framecue.analysis.spaces import Array, ClosedSpace, DualSpace, Pairing
 from framecue.errors import ModelError, SetupError
 from framecue.models.background import BACKGROUND
 from framecue.models.describing import FactualCaptioner
+from framecue.models.devices import pick_device
 from framecue.models.lock import LockedModel, preset
 from framecue.models.minilm import DIMS, SentenceEncoder
 from framecue.models.protocols import Model, Picture
@@ -39,15 +40,13 @@ _library: Any = transformers  # its annotations are partial
 _T = TypeVar("_T")
 
 
-def load(
-    record: LockedModel, *, deterministic: bool, threads: int, device: Literal["cpu", "cuda", "auto"] = "auto"
-) -> Model:
+def load(record: LockedModel, *, deterministic: bool, threads: int, device: str = "auto") -> Model:
     """The model in the folder of `record`; raises SetupError where it is not one of the two kinds."""
     torch.set_num_threads(threads)
     _library.utils.logging.disable_progress_bar()
     folder = Path(record.location or record.name)
     config = _read(lambda: _library.AutoConfig.from_pretrained(folder, **_LOCAL), folder)
-    runner = _Runner(torch.device(_device(device)), 1 if deterministic else _BATCH, fp32=deterministic)
+    runner = _Runner(pick_device(device), 1 if deterministic else _BATCH, fp32=deterministic)
     if any("ImageClassification" in name for name in config.architectures or ()):
         return _classifier(record, folder, runner, threads=threads)
     return _dual_encoder(record, folder, runner)
@@ -196,12 +195,6 @@ def _read(reading: Callable[[], Any], folder: Path) -> Any:
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, SafetensorError) as e:
         why = (str(e).strip().splitlines() or [type(e).__name__])[0]
         raise SetupError(f"{folder} could not be loaded as a Hugging Face model: {why}") from e
-
-
-def _device(wanted: str) -> str:
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise SetupError("device cuda was asked for, but torch sees no CUDA device; choose cpu or auto")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 
 def _seen(frames: Sequence[Picture], dims: int, encode: Callable[[Sequence[Picture]], Array]) -> Array:

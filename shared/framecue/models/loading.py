@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from framecue.errors import SetupError
 from framecue.models.lock import PRESETS, LockedModel, folder_record, preset, read_lock
 from framecue.models.protocols import Model
 
-Device = Literal["cpu", "cuda", "auto"]
-
 _NEEDED = ("onnxruntime", "PIL", "tokenizers", "torch", "transformers")
 _MOST_THREADS = 8
 
 
-def load_model(name: str, *, lock: Path | None = None, deterministic: bool = False, device: Device = "auto") -> Model:
+def load_model(name: str, *, lock: Path | None = None, deterministic: bool = False, device: str = "auto") -> Model:
     """The model named by a preset, a folder, or an entry of `lock`; raises SetupError with the cure.
 
     `deterministic`: one picture and one text at a time, in fp32, on one thread, so that a vector is a function of its
@@ -31,7 +28,7 @@ def load_model(name: str, *, lock: Path | None = None, deterministic: bool = Fal
     if record.kind == "preset":
         from framecue.models.default import load as load_default
 
-        return load_default(record, deterministic=deterministic, threads=threads)
+        return load_default(record, deterministic=deterministic, threads=threads, device=device)
     from framecue.models.huggingface import load as load_folder
 
     return load_folder(record, deterministic=deterministic, threads=threads, device=device)

@@ -12,6 +12,7 @@ from framecue.analysis.spaces import (
     DualSpace,
     Pairing,
     Space,
+    conse_anchors,
     conse_prompts,
     conse_vectors,
     from_wire,
@@ -37,7 +38,7 @@ def prompts(*rows: list[float]) -> Array:
 def frames(*classes: int) -> Array:
     logits = np.full((len(classes), len(NAMES)), -4, np.float32)
     logits[np.arange(len(classes)), classes] = 4
-    return conse_vectors(logits, CLASSES, BACKGROUND)
+    return conse_vectors(logits, conse_anchors(CLASSES, BACKGROUND))
 
 
 def conse(unknown_cosine: float = 0.2) -> ConseSpace:

@@ -119,14 +119,24 @@ def test_blank_pictures_are_unknown_and_fire_no_event(model: Model, height: int,
 
 
 def test_batched_equals_one_by_one() -> None:
-    """With batches, which the deterministic mode has none of; on one thread, as it is quick on a busy machine."""
-    model = load(preset("default"), deterministic=False, threads=1)
+    """With batches, which a CPU has none of for pictures, nor the deterministic mode for texts."""
+    model = load(preset("default"), deterministic=False, threads=1, device="cpu")
+    assert isinstance(model.images, ConseImages)
     frames = [scenery(seed) for seed in range(5)]
     single = np.concatenate([model.images.embed([f]) for f in frames])
-    np.testing.assert_allclose(model.images.embed(frames), single, atol=1e-4)
+    np.testing.assert_allclose(replace(model.images, batch=3).embed(frames), single, atol=1e-4)
     for embed in (model.texts.embed, model.texts.embed_prompts):
         single = np.concatenate([embed([t]) for t in LABELS])
         np.testing.assert_allclose(embed(LABELS), single, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_the_scores_of_a_cpu(model: Model) -> None:
+    on_gpu = load(preset("default"), deterministic=False, threads=1, device="cuda")
+    frames = [scenery(seed) for seed in range(5)]
+    here, there = (logged(m.images.embed(frames)) for m in (model, on_gpu))
+    np.testing.assert_allclose(there, here, atol=1e-3)
 
 
 def test_classifier_equals_its_own_package(model: Model) -> None:
@@ -139,7 +149,7 @@ def test_classifier_equals_its_own_package(model: Model) -> None:
     for frame in (scenery(1), scenery(2, 300, 200)):
         with torch.inference_mode():
             expected = own(prepare(frame, SIDE)[None]).numpy()
-        np.testing.assert_allclose(model.images.logits(frame), expected, atol=1e-4)
+        np.testing.assert_allclose(model.images.logits([frame]), expected, atol=1e-4)
 
 
 def test_loaded_again_gives_equal_vectors_in_deterministic_mode() -> None:
