@@ -107,7 +107,7 @@ def segments(
         if after is None and left_out:
             said.append(f"{left_out} lines of text are left out: too many at the end of the film")
         if piece.broken_off is not None:
-            said.append(piece.broken_off)
+            said.insert(0, piece.broken_off)
         headers = SegmentHeaders(
             session=SESSION,
             seq=piece.index,
