@@ -35,7 +35,10 @@ FRAMES_AT_ONCE = 128
 """Frames decoded and embedded together: about 100 MB of pixels, and enough to keep a device busy."""
 TEXTS_AT_ONCE = 256
 TEXTS_REMEMBERED = 20_000
-"""Vectors of words said before, about 15 MB: captions repeat themselves, and prompts come with each change of rules."""
+"""Vectors of words said before, 30 MB of 384 dimensions: captions repeat themselves, and prompts come with each change
+of rules."""
+TEXT_REMEMBERED_MAX = 500
+"""Characters; what is longer comes again less often than it would fill memory."""
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +137,9 @@ class _Vectors:
         return out
 
     def _remember(self, out: dict[str, Array | str], new: Sequence[str]) -> None:
-        self._known |= {t: row for t in new if not isinstance(row := out[t], str)}
+        # A copy each: a row alone would keep the whole batch that it was embedded with.
+        short = (t for t in new if len(t) <= TEXT_REMEMBERED_MAX)
+        self._known |= {t: row.copy() for t in short if not isinstance(row := out[t], str)}
         while len(self._known) > TEXTS_REMEMBERED:
             self._known.popitem(last=False)
 

@@ -82,6 +82,14 @@ def test_one_forward_sees_the_frames_of_all_streams_and_each_text_once() -> None
     assert (counted.batches, counted.words.batches) == ([6], [["hello"], ["again"]])
 
 
+def test_long_texts_are_not_remembered() -> None:
+    counted = Counting()
+    embedder = Embedder(replace(light_model(), texts=counted.words))
+    for _ in range(2):
+        embedder.embed([Source(0, 0, text(cue(0, 1, "x" * 501), cue(1, 2, "short")))])
+    assert counted.words.batches == [["x" * 501, "short"], ["x" * 501]]
+
+
 @dataclass
 class CountingWords(WordEncoder):
     batches: list[list[str]] = field(default_factory=list)
