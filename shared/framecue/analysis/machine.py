@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from framecue.analysis.epoch import Epoch, EpochFold, Leaving
+from framecue.analysis.epoch import Epoch
 from framecue.analysis.events import Published
+from framecue.analysis.folding import EpochFold, Leaving
 from framecue.analysis.order import JUMPS_BACK, REMEMBERED, Place, Placement, follows
 from framecue.analysis.rules import CompiledRules, compile_rules, no_rules, version_of
 from framecue.analysis.settings import MachineSettings
