@@ -65,6 +65,9 @@ Leaving: TypeAlias = Annotation | Event | CaptionRequest
 REMEMBERED = 64
 """How many warnings and single events are kept to tell a second one from a first."""
 
+BUILT_IN = frozenset((BLACK, FROZEN, SUBTITLES_LOST))
+"""Runs that no rules record begins or ends; their names are their identities."""
+
 FROZEN_WINDOWS = 2
 """A still picture is no news for one window: slides and title cards stand for a moment."""
 
@@ -117,8 +120,8 @@ class EpochFold:
         """Windows that end from now on are judged by `rules`; a rule that did not change goes on."""
         state = self.state
         state.rules = rules.version
-        wanted = set(rules.identities)
-        for run in state.runs[3:]:
+        wanted = BUILT_IN.union(rules.identities)
+        for run in state.runs:
             if run.until_ms is None and run.identity not in wanted:
                 run.end(state.next_ms)
                 self._marked = True
