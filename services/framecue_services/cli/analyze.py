@@ -40,7 +40,10 @@ DEFAULT_RULES = "default-rules.yaml"
 
 @dataclass(frozen=True)
 class AnalyzeRequest:
-    """What the command line asked for; None leaves it to the settings, `subtitles` to what lies beside the film."""
+    """What the command line asked for; None leaves it to the settings, `subtitles` to what lies beside the film.
+
+    `deterministic` is not left to them: two runs over one film say the same.
+    """
 
     film: Path
     subtitles: tuple[Path, ...] | None = None
@@ -49,7 +52,7 @@ class AnalyzeRequest:
     model: str | None = None
     sampling: Literal["exact", "keyframes"] | None = None
     segment_seconds: float = 6.0
-    deterministic: bool | None = None
+    deterministic: bool = True
     stream: str | None = None
     report: Path | None = None
 

@@ -12,6 +12,9 @@ from framecue.models.protocols import Model
 
 _NEEDED = ("onnxruntime", "PIL", "tokenizers", "torch", "transformers")
 _MOST_THREADS = 8
+_LEFT_FREE = 1
+"""Cores for decoders and for us. Threads that compute together wait for each other in every layer: measured on two busy
+cores, two of them take ten times as long as one."""
 
 
 def load_model(name: str, *, lock: Path | None = None, deterministic: bool = False, device: str = "auto") -> Model:
@@ -24,7 +27,7 @@ def load_model(name: str, *, lock: Path | None = None, deterministic: bool = Fal
         if find_spec(package) is None:
             raise SetupError(f"install framecue[fusion]: the package {package} is missing")
     record = find_record(name, lock=lock)
-    threads = 1 if deterministic else min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+    threads = 1 if deterministic else max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) - _LEFT_FREE))
     if record.kind == "preset":
         from framecue.models.default import load as load_default
 
