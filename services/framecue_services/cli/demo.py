@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, files
@@ -68,9 +69,11 @@ def run_demo(output: Path, *, load: Callable[[Settings], Model] = load, console:
     parts = [Part(_clip(name), skip) for name, skip in CLIPS]
     rules = read_rules(None, default=RULES)
     settings = load_settings()
+    _keep_words_and_rules(output)
     with console.status("joining three clips into one stream"):
         film = join_clips(parts, part_seconds=PART_SECONDS)
-    _keep_inputs(output, film)
+    with _writing_to(output):
+        (output / "film.ts").write_bytes(film)
     with console.status("loading the model"):
         model = load(settings)
     _introduce(console)
@@ -119,17 +122,22 @@ def _clip(name: str) -> Path:
     return path
 
 
-def _keep_inputs(output: Path, film: bytes) -> None:
-    """Leaves where the report will be what it is made from, so that `framecue analyze` can be tried on it."""
+def _keep_words_and_rules(output: Path) -> None:
+    """Leaves where film and report will be what goes with them, so that `framecue analyze` can be tried on it."""
     blocks = (
         f"{number}\n{_srt_time(line.start_ms + LAG_MS)} --> {_srt_time(line.end_ms + LAG_MS)}\n{line.text}\n"
         for number, line in enumerate(LINES, 1)
     )
-    try:
+    with _writing_to(output):
         output.mkdir(parents=True, exist_ok=True)
-        (output / "film.ts").write_bytes(film)
         (output / "film.srt").write_text("\n".join(blocks), "utf-8")
         (output / "rules.yaml").write_text(shipped(RULES), "utf-8")
+
+
+@contextmanager
+def _writing_to(output: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as e:
         raise SetupError(f"the demo cannot write to {output}: {(e.strerror or str(e)).lower()}") from e
 
