@@ -28,6 +28,9 @@ from framecue.timeline import distance, overlaps
 MATCHED = 3
 """How many things a scene says it was recognised through."""
 
+RANKED = 32
+"""How many labels a scene shows with their scores: a user's all, a classifier's thousand not."""
+
 QUOTED = 3
 """How many cues stand as evidence beside a peak."""
 
@@ -210,10 +213,9 @@ def _published(scores: Floats) -> tuple[float, ...]:
 
 def _scene(spread: Floats, frames: Sequence[Frame], rules: CompiledRules) -> Scene:
     names = (*rules.labels, UNKNOWN)
-    ranked = sorted(
-        (LabelScore(label=name, score=published(p)) for name, p in zip(names, spread, strict=True)),
-        key=lambda s: -s.score,
-    )
+    scores = _published(spread)
+    leading = sorted(range(len(names)), key=lambda i: -scores[i])[:RANKED]
+    ranked = [LabelScore(label=names[i], score=scores[i]) for i in leading]
     middle = frames[len(frames) // 2]
     matched = rules.space.explain(from_wire(middle.vector), MATCHED)
     return Scene(

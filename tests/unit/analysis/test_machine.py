@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
+from framecue.analysis.machine import StreamMachine
 from framecue.analysis.settings import MachineSettings
+from framecue.analysis.spaces import ClosedSpace, Pairing, to_wire
+from framecue.analysis.windows import RANKED
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.event import Event
 from framecue.schemas.features import SegmentFeatures
@@ -470,3 +474,17 @@ def test_evidence_names_the_frames_the_words_and_the_scores_of_the_peak():
     assert started.evidence.frames == annotation.frames
     assert [c.text for c in started.evidence.cues] == ["GOAL"]
     assert (started.evidence.picture, started.evidence.text) == (0.9, 1.0)
+
+
+def test_a_scene_shows_the_leading_labels_of_a_classifier_with_many():
+    labels = tuple(f"class {i}" for i in range(1000))
+    pairing = Pairing(1.0, np.zeros((1, 8), np.float32))
+    space = ClosedSpace("many", labels, text_dims=8, picture=pairing, text=pairing)
+    shares = to_wire(np.linspace(0, 1, 1000, dtype=np.float32))
+    segment = Log().segment(0, 2000)
+    frames = tuple(f.model_copy(update={"vector": shares}) for f in segment.frames)
+    one = StreamMachine("cam1", space=space, model="many")
+    annotation = one.push(segment.model_copy(update={"space": "many", "frames": frames}))[0]
+    assert isinstance(annotation, Annotation)
+    assert annotation.scene is not None
+    assert (annotation.scene.label, len(annotation.scene.runners_up)) == ("class 999", RANKED - 1)
