@@ -214,7 +214,7 @@ def _published(scores: Floats) -> tuple[float, ...]:
 def _scene(spread: Floats, frames: Sequence[Frame], rules: CompiledRules) -> Scene:
     names = (*rules.labels, UNKNOWN)
     scores = _published(spread)
-    leading = sorted(range(len(names)), key=lambda i: -scores[i])[:RANKED]
+    leading = np.argsort(-spread, kind="stable")[:RANKED].tolist()
     ranked = [LabelScore(label=names[i], score=scores[i]) for i in leading]
     middle = frames[len(frames) // 2]
     matched = rules.space.explain(from_wire(middle.vector), MATCHED)
