@@ -23,6 +23,7 @@ from framecue_services.cli import running
 from framecue_services.cli.analyze import AnalyzeRequest, analyze_film
 from tests.support.encoders import light_model
 from tests.support.paths import SHARED
+from tests.support.real_clips import NO_MEDIA, TELETEXT
 
 pytestmark = pytest.mark.shared
 MEDIA = SHARED / "media" if SHARED is not None else Path()
@@ -68,22 +69,7 @@ ANALYSED = [
     ("video/tc_non_zero_start.mp4", 1, 1, 0, None),
     ("video/tears_of_steel_battle.webm", 36, 19, 0, None),
 ]
-REFUSED = [
-    ("subs/exo_dash_standalone-ttml_sample.xml", "TTML"),
-    ("subs/exo_dash_standalone-webvtt_sample.vtt", "WebVTT"),
-    ("subs/popcorn_data.ssa", "ASS"),
-    ("subs/popcorn_data.ttml", "TTML"),
-    ("subs/popcorn_unit.srt", "SRT"),
-    ("subs/popcorn_unit.vtt", "WebVTT"),
-    ("subs/popeye_p1.eng.srt", "SRT"),
-    ("subs/popeye_p2.eng.srt", "SRT"),
-    ("subs/shaka_hls_text/av.m3u8", "HLS playlist"),
-    ("subs/shaka_hls_text/index.m3u8", "HLS playlist"),
-    ("subs/shaka_hls_text/subtitle.vtt", "WebVTT"),
-    ("subs/shaka_hls_text/text.m3u8", "HLS playlist"),
-    ("subs/tsduck_012_expected.srt", "SRT"),
-    ("subs/tsduck_012_french_teletext.ts", "no picture to begin with; the teletext subtitle track 'fra' is not read"),
-]
+REFUSED = [*NO_MEDIA, (TELETEXT, "no picture to begin with; the teletext subtitle track 'fra' is not read")]
 
 
 @pytest.fixture(scope="module", autouse=True)

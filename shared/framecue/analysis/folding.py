@@ -234,8 +234,7 @@ class EpochFold:
     def _reach_ms(self) -> int:
         """How far the rules of any window that may still change look beyond it for words."""
         versions = {self.state.rules, *(w.rules for w in self.state.windows.values() if w.rules is not None)}
-        events = [rule for v in versions for rule in self._compiled[v].events]
-        return max((r.tolerance_ms for r in events if r.combine in ("both", "weighted")), default=0)
+        return max(self._compiled[version].reach_ms for version in versions)
 
     @property
     def _horizon_ms(self) -> int:
@@ -496,12 +495,12 @@ class EpochFold:
         if run.name == SUBTITLES_LOST:
             return self._silence(start, judged)
         rules = self._rules_of(self.state.windows[start])
-        if run.identity not in rules.identities:
+        i = rules.places.get(run.identity)
+        if i is None:
             return Sample(start, None)
-        i = rules.identities.index(run.identity)
-        rule, verdict = rules.events[i], judged.verdicts[i]
-        undecided = rule.combine == "both" and verdict.text is None and n >= final
-        return Sample(start, None if undecided else verdict.score, partial(evidence, judged, rule, i))
+        verdict = judged.verdicts[i]
+        undecided = rules.events[i].combine == "both" and verdict.text is None and n >= final
+        return Sample(start, None if undecided else verdict.score, partial(evidence, judged, rules, i))
 
     def _look(self, start: int) -> Shares | None:
         if start not in self._shares:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -74,6 +75,23 @@ class CompiledRules:
     texts: PromptScorer | None
     patterns: tuple[tuple[Any, ...], ...]
     calibrated: tuple[bool, ...]
+
+    @cached_property
+    def reaches(self) -> tuple[int | None, ...]:
+        """For each rule, how far from a window words count, ms; 0 wants an overlap, None reads no words."""
+        return tuple(
+            None if not r.text else r.tolerance_ms if r.combine in ("both", "weighted") else 0 for r in self.events
+        )
+
+    @cached_property
+    def reach_ms(self) -> int:
+        """How far beyond a window any rule looks for words."""
+        return max((reach for reach in self.reaches if reach is not None), default=0)
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Where each rule stands, by identity."""
+        return {identity: i for i, identity in enumerate(self.identities)}
 
     def picture_scores(self, vectors: Array) -> Floats:
         """(N, D) frame vectors give (N, rules); columns of rules without picture phrases are 0."""

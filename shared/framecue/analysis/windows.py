@@ -22,7 +22,7 @@ from framecue.analysis.spaces import from_wire
 from framecue.analysis.words import Cue, Shelf
 from framecue.schemas.annotation import Annotation, FrameRef, JoinedText, LabelScore, RuleScore, Scene, TextState
 from framecue.schemas.event import Evidence
-from framecue.schemas.rules import UNKNOWN, EventRule
+from framecue.schemas.rules import UNKNOWN
 from framecue.timeline import distance, overlaps
 
 MATCHED = 3
@@ -142,9 +142,9 @@ def judge(
     joined = tuple(c for c in shelf.joined if overlaps(c.start_ms, c.end_ms, window.start_ms, end_ms))
     said = _within_reach((window.start_ms, end_ms), joined, rules, shelf, known)
     verdicts = []
-    for i, rule in enumerate(rules.events):
-        heard = said.get(_reach(rule)) if rule.text else None
-        if before is not None and before.seen is seen and (not rule.text or before.said.get(_reach(rule)) is heard):
+    for i, reach in enumerate(rules.reaches):
+        heard = None if reach is None else said.get(reach)
+        if before is not None and before.seen is seen and (reach is None or before.said.get(reach) is heard):
             verdicts.append(before.verdicts[i])
         else:
             verdicts.append(_verdict(i, rules, seen, heard))
@@ -226,17 +226,12 @@ def _scene(spread: Floats, frames: Sequence[Frame], rules: CompiledRules) -> Sce
     )
 
 
-def _reach(rule: EventRule) -> int:
-    """How far from the window words count for `rule`, ms; 0 wants an overlap."""
-    return rule.tolerance_ms if rule.combine in ("both", "weighted") else 0
-
-
 def _within_reach(
     span: tuple[int, int], joined: tuple[Cue, ...], rules: CompiledRules, shelf: Shelf, known: KnownScores
 ) -> Mapping[int, Said]:
     """For each reach that a rule asks for, the cues within it; none where there are none."""
     out = {}
-    for reach in {_reach(rule) for rule in rules.events if rule.text}:
+    for reach in {reach for reach in rules.reaches if reach is not None}:
         near = joined
         if reach:
             near = tuple(c for c in shelf.joined if distance(c.start_ms, c.end_ms, *span) <= reach)
@@ -264,15 +259,16 @@ def _text_state(end_ms: int, *, final: bool, present: bool, shelf: Shelf, settin
     return "silent" if final else "pending"
 
 
-def evidence(judged: Judged, rule: EventRule, i: int) -> Evidence:
+def evidence(judged: Judged, rules: CompiledRules, i: int) -> Evidence:
     """What speaks for the `i`-th rule in this window: frames and cues, the best first."""
-    verdict, seen, said = judged.verdicts[i], judged.seen, judged.said.get(_reach(rule))
+    verdict, seen, reach = judged.verdicts[i], judged.seen, rules.reaches[i]
+    said = None if reach is None else judged.said.get(reach)
     frames, cues = [], []
     if seen is not None:
         frames = [seen.frames[n] for n in np.argsort(-seen.scores[:, i], kind="stable")]
-    if said is not None and rule.text:
+    if said is not None:
         best = np.argsort(-said.scores[:, i], kind="stable")[:QUOTED]
-        cues = [said.cues[n] for n in best if published(said.scores[n, i]) >= rule.exit]
+        cues = [said.cues[n] for n in best if published(said.scores[n, i]) >= rules.events[i].exit]
     return Evidence(
         frames=tuple(f.ref for f in frames),
         cues=tuple(c.joined for c in cues),

@@ -19,6 +19,7 @@ from framecue.media.sampling import Sampling
 from framecue.media.segmenting import cut, probe
 from tests.support.clips import make_clip
 from tests.support.paths import SHARED
+from tests.support.real_clips import NO_MEDIA, TELETEXT
 
 pytestmark = pytest.mark.shared
 MEDIA = SHARED / "media" if SHARED is not None else Path()
@@ -36,22 +37,6 @@ BAD = [
     ("mp4parse_metadata.mp4", 1, None),  # its cover is no second video
     ("mp4parse_no_timescale.mp4", 8, "damaged after 2 frames: parts of a picture are missing"),
     ("tsduck_143_unicode_error.ts", DamagedMediaError, "no picture could be decoded"),  # but made-up green ones
-]
-NO_MEDIA = [
-    ("subs/exo_dash_standalone-ttml_sample.xml", "TTML"),
-    ("subs/exo_dash_standalone-webvtt_sample.vtt", "WebVTT"),
-    ("subs/popcorn_data.ssa", "ASS"),
-    ("subs/popcorn_data.ttml", "TTML"),
-    ("subs/popcorn_unit.srt", "SRT"),
-    ("subs/popcorn_unit.vtt", "WebVTT"),
-    ("subs/popeye_p1.eng.srt", "SRT"),
-    ("subs/popeye_p2.eng.srt", "SRT"),
-    ("subs/tsduck_012_expected.srt", "SRT"),
-    ("subs/shaka_hls_text/subtitle.vtt", "WebVTT"),
-    ("subs/shaka_hls_text/index.m3u8", "playlist"),
-    ("subs/shaka_hls_text/av.m3u8", "playlist"),
-    ("subs/shaka_hls_text/text.m3u8", "playlist"),
-    ("subs/tsduck_012_french_teletext.ts", "teletext"),
 ]
 SHORT = Fraction(30)
 """Films up to here are sampled exactly, longer ones by their key frames: the test shall stay quick."""
@@ -123,7 +108,7 @@ def test_a_bad_file_ends_as_the_table_says_and_the_next_is_read(name, outcome, w
     assert not pool.restarts
 
 
-@pytest.mark.parametrize(("name", "words"), NO_MEDIA)
+@pytest.mark.parametrize(("name", "words"), [*NO_MEDIA, (TELETEXT, "teletext")])
 def test_what_is_no_film_is_refused_by_its_name(name, words):
     data = (MEDIA / name).read_bytes()
     with pytest.raises(UnsupportedMediaError, match=words):
@@ -147,7 +132,7 @@ def test_a_film_is_cut_and_its_pieces_are_read(name, seconds, pictures, containe
 
 
 def test_every_clip_of_the_folder_is_in_a_table():
-    listed = {name for name, *_ in (*NO_MEDIA, *FILMS)} | {f"bad/{name}" for name, *_ in BAD}
+    listed = {name for name, *_ in (*NO_MEDIA, (TELETEXT,), *FILMS)} | {f"bad/{name}" for name, *_ in BAD}
     there = {str(path.relative_to(MEDIA)) for path in MEDIA.rglob("*") if path.is_file() and path.name != "SOURCES.md"}
     assert there == listed
 
