@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -131,6 +131,65 @@ class ModelSettings(Section):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
 
 
+class KafkaSettings(Section):
+    """The broker."""
+
+    bootstrap: str = Field("127.0.0.1:9092", min_length=3, description="host:port, or several with commas")
+    prefix: str = Field("framecue.", pattern=r"^[A-Za-z0-9._-]*$", description="before every topic and group")
+    partitions: int = Field(8, ge=1, le=1_000, description="of each keyed topic, when topics are created")
+    replication: int = Field(1, ge=1, le=9, description="copies of each partition, when topics are created")
+    session_timeout_ms: int = Field(10_000, ge=6_000, le=300_000, description="silence after which a worker is dead")
+    transaction_timeout_ms: int = Field(10_000, ge=1_000, le=60_000, description="the longest that one commit may take")
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how connections are secured: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    sasl_username: str | None = Field(None, description="empty: none")
+    sasl_password: SecretStr | None = Field(None, description="never logged")
+    ssl_cafile: Path | None = Field(None, description="certificates to trust; empty: the system's")
+    ssl_certfile: Path | None = Field(None, description="our own certificate, where the broker asks for one")
+    ssl_keyfile: Path | None = Field(None, description="its key")
+
+
+class RedisSettings(Section):
+    """The result store."""
+
+    url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="redis://, or rediss:// for TLS; with user:password@ for ACL"
+    )
+    prefix: str = Field("framecue:", pattern=r"^[A-Za-z0-9:._-]*$", description="before every key")
+
+
+class DeliverySettings(Section):
+    """How workers read, commit, restore and catch up."""
+
+    commit_every_ms: int = Field(100, ge=1, le=10_000, description="at most this long from done to committed")
+    commit_bytes: int = Field(4 << 20, ge=1 << 16, le=256 << 20, description="or once so much is to be written")
+    max_records: int = Field(32, ge=1, le=1_000, description="records of one batch")
+    queue_bytes: int = Field(64 << 20, ge=1 << 20, le=4 << 30, description="read ahead; then partitions are paused")
+    snapshot_every_ms: int = Field(10_000, ge=100, le=600_000, description="state of changed streams is kept")
+    catch_up: Literal["all", "skip_older_than"] = Field(
+        "all", description="after an outage. all: everything; skip_older_than: ingest leaves out what waited too long"
+    )
+    skip_older_than_ms: int = Field(600_000, ge=1_000, le=604_800_000, description="what is too long")
+
+
+class LocalSettings(Section):
+    """The servers that `framecue up` starts on this machine."""
+
+    folder: Path = Field(Path(".framecue"), description="data, logs and what is running")
+    kafka_port: int = Field(9092, ge=1_024, le=65_534, description="on 127.0.0.1; its controller takes the next port")
+    redis_port: int = Field(6379, ge=1_024, le=65_535, description="on 127.0.0.1")
+
+
+class RunSettings(Section):
+    """One service process."""
+
+    ready_file: Path | None = Field(None, description="file that is there while the service is ready; empty: none")
+
+
 class Settings(BaseSettings):
     """Everything a deployment configures."""
 
@@ -142,6 +201,16 @@ class Settings(BaseSettings):
     sampling: SamplingSettings = SamplingSettings()
     ingest: IngestSettings = IngestSettings()
     model: ModelSettings = ModelSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    local: LocalSettings = LocalSettings()
+    run: RunSettings = RunSettings()
+    slot: str = Field(
+        "0",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="which worker of its group this is; each of a group needs its own, the same after a restart",
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -184,7 +253,7 @@ def overlaid(settings: Settings, asked: Mapping[str, Mapping[str, Any]]) -> Sett
 
 def variables() -> dict[str, FieldInfo]:
     """Every `FRAMECUE_*` variable there is, with the field it sets."""
-    return {
+    return _plain() | {
         f"{PREFIX}{section}__{name}".upper(): field
         for section, model in _sections()
         for name, field in model.model_fields.items()
@@ -196,13 +265,23 @@ def env_example() -> str:
     lines = [
         "# Every setting with its default. Generated by `make schemas`; a copy without the # in front takes effect."
     ]
+    lines += [line for name, field in _plain().items() for line in ("", *_example(name, field))]
     for section, model in _sections():
         lines += ["", f"# {section}: {(model.__doc__ or '').splitlines()[0]}"]
         for name, field in model.model_fields.items():
-            bounds = _bounds(field)
-            lines.append(f"# {field.description}{f' ({bounds})' if bounds else ''}")
-            lines.append(f"#{PREFIX}{section}__{name}".upper() + f"={_as_written(field.default)}")
+            lines += _example(f"{PREFIX}{section}__{name}".upper(), field)
     return "\n".join(lines) + "\n"
+
+
+def _example(variable: str, field: FieldInfo) -> tuple[str, str]:
+    bounds = _bounds(field)
+    return f"# {field.description}{f' ({bounds})' if bounds else ''}", f"#{variable}={_as_written(field.default)}"
+
+
+def _plain() -> dict[str, FieldInfo]:
+    """The variables of fields that stand in no section."""
+    sections = dict(_sections())
+    return {f"{PREFIX}{name}".upper(): f for name, f in Settings.model_fields.items() if name not in sections}
 
 
 def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
@@ -214,6 +293,8 @@ def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
 def _as_written(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
