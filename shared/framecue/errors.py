@@ -12,7 +12,8 @@ FrameCueError
 │   └── RulesError        a rules file or record that does not hold together
 ├── InternalError         our own fault or a dependency's: retried, and past a rate the worker stops
 │   ├── ModelError        a model failed on a batch
-│   ├── BrokerError       the broker refused or lost something
+│   ├── BrokerError       the broker refused or lost something: rewind to what is committed and go on
+│   │   └── DisplacedError   another worker has this one's place: stop
 │   └── StoreError        the result store refused or lost something
 └── SetupError            what a person must mend first: settings, a missing package, a wrong model folder
 """
@@ -87,6 +88,10 @@ class ModelError(InternalError):
 
 class BrokerError(InternalError):
     """The broker refused or lost something."""
+
+
+class DisplacedError(BrokerError):
+    """Another worker runs under the same group and slot; this one must stop."""
 
 
 class StoreError(InternalError):

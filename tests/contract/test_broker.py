@@ -166,8 +166,10 @@ def test_two_members_share_the_partitions_and_equal_numbers_go_together(broker: 
         for member in members:
             member.poll(1, timeout_s=0.01)
     owned = [member.assignment() for member in members]
-    assert owned[0] | owned[1] == {TopicPartition(t, p) for t in ("segments", "subtitles") for p in range(PARTITIONS)}
-    assert not owned[0] & owned[1]
+    assert owned[0].keys() | owned[1].keys() == {
+        TopicPartition(t, p) for t in ("segments", "subtitles") for p in range(PARTITIONS)
+    }
+    assert not owned[0].keys() & owned[1].keys()
     by_topic: defaultdict[str, set[int]] = defaultdict(set)
     for at in owned[0]:
         by_topic[at.topic].add(at.partition)
@@ -230,3 +232,66 @@ def test_fetch_gives_one_record_by_its_place(broker: Broker) -> None:
 
 def test_fetch_gives_none_where_there_is_nothing(broker: Broker) -> None:
     assert broker.fetch("media", partition=0, offset=10_000) is None
+
+
+def test_notes_stay_beside_the_offset_until_the_next_commit(broker: Broker) -> None:
+    broker.commit(messages("media", b"1", b"2"))
+    consumer = broker.consumer("g", ["media"])
+    first, second = read(consumer, 2)
+    (at,) = after([first])
+    assert consumer.note(at) == ""
+    broker.commit([], consumer=consumer, offsets=after([first]), notes={at: "attempt 2"})
+    assert consumer.note(at) == "attempt 2"
+    broker.commit([], consumer=consumer, offsets=after([second]))
+    assert consumer.note(at) == ""
+
+
+def test_a_partition_that_came_back_has_another_number(broker: Broker) -> None:
+    stays = broker.consumer("g", ["media"])
+    stays.poll(1, timeout_s=0.01)
+    before = dict(stays.assignment())
+    other = broker.consumer("g", ["media"])
+    for _ in range(20):
+        stays.poll(1, timeout_s=0.01)
+        other.poll(1, timeout_s=0.01)
+    gone = before.keys() - stays.assignment().keys()
+    assert gone
+    other.close()
+    for _ in range(20):
+        stays.poll(1, timeout_s=0.01)
+    assert {at: n != before[at] for at, n in stays.assignment().items()} == {at: at in gone for at in before}
+
+
+def test_read_gives_what_is_committed_up_to_now(broker: Broker) -> None:
+    broker.commit([Message("media", None, bytes([n]), partition=1) for n in range(5)])
+    records = list(broker.read("media", partition=1))
+    assert [r.value for r in records] == [bytes([n]) for n in range(5)]
+    assert [r.value for r in broker.read("media", partition=1, start=records[3].offset)] == [b"\x03", b"\x04"]
+    assert list(broker.read("media", partition=1, start=broker.end("media", partition=1))) == []
+    assert list(broker.read("media", partition=0)) == []
+
+
+def test_what_is_written_after_end_stands_at_or_after_it(broker: Broker) -> None:
+    broker.commit([Message("media", None, b"old", partition=1)])
+    end = broker.end("media", partition=1)
+    broker.commit([Message("media", None, b"new", partition=1)])
+    assert [r.value for r in broker.read("media", partition=1, start=end)] == [b"new"]
+
+
+def test_offset_at_finds_the_first_record_of_a_time(broker: Broker) -> None:
+    broker.commit([Message("media", None, b"1", partition=1)])
+    (record,) = broker.read("media", partition=1)
+    assert record.timestamp_ms is not None
+    assert broker.offset_at("media", partition=1, at_ms=record.timestamp_ms) == record.offset
+    later = broker.offset_at("media", partition=1, at_ms=record.timestamp_ms + 3_600_000)
+    assert later == broker.end("media", partition=1)
+
+
+def test_the_brokers_time_is_not_ahead_of_what_it_writes_next(broker: Broker) -> None:
+    broker.commit([Message("media", None, b"1", partition=1)])
+    now_ms = broker.now_ms()
+    broker.commit([Message("media", None, b"2", partition=1)])
+    *_, last = broker.read("media", partition=1)
+    assert now_ms is not None
+    assert last.timestamp_ms is not None
+    assert last.timestamp_ms - 1_000 <= now_ms <= last.timestamp_ms

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from framecue.broker.loop import Outputs
+from framecue.broker.loop import MapStage, Outputs
 from framecue.broker.pictures import fetch_picture
 from framecue.broker.protocol import Broker, Message, Record
 from framecue.broker.publishing import dead_letter, result_message
@@ -26,28 +26,28 @@ EXPIRED = "the pictures of this window are no longer kept"
 _log = logging.getLogger(__name__)
 
 
-class CaptionWorker:
+class CaptionWorker(MapStage):
     """`broker.loop.Stage` over `caption-requests`. `clock` as in `broker.publishing.result_message`."""
 
     def __init__(self, captioner: Captioner, broker: Broker, *, clock: Clock | None = None) -> None:
         self._captioner, self._broker, self._clock = captioner, broker, clock
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
-        messages: list[Message] = []
-        failed = 0
-        for record in batch:
-            try:
-                request = unpack_request(record.value or b"")
-                caption = self._caption(request, self._pictures(request))
-            except InputError as e:
-                messages.append(dead_letter(record, STAGE, e))
-                continue
-            except ModelError as e:
-                _log.warning("no caption of %s: %s", request.id, e)
-                failed += 1
-                caption = self._skipped(request, str(e))
-            messages.append(result_message(caption, self._clock, traceparent=request.traceparent))
-        return Outputs(tuple(messages), failed)
+        results = [self._one(record) for record in batch]
+        return Outputs(tuple((message,) for message, _ in results), failed=sum(failed for _, failed in results))
+
+    def _one(self, record: Record) -> tuple[Message, bool]:
+        """What `record` gives, and whether that is by a fault of our own."""
+        failed = False
+        try:
+            request = unpack_request(record.value or b"")
+            caption = self._caption(request, self._pictures(request))
+        except InputError as e:
+            return dead_letter(record, STAGE, e), False
+        except ModelError as e:
+            _log.warning("no caption of %s: %s", request.id, e)
+            failed, caption = True, self._skipped(request, str(e))
+        return result_message(caption, self._clock, traceparent=request.traceparent), failed
 
     def _pictures(self, request: CaptionRequest) -> list[tuple[FrameRef, Picture]]:
         """The frames of `request` that are still there."""

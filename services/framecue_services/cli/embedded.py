@@ -6,11 +6,11 @@ is here. It must not know how results are shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType, TracebackType
 
 from framecue.analysis.settings import MachineSettings
-from framecue.broker.loop import Loop, Outputs
+from framecue.broker.loop import Loop
 from framecue.broker.memory import KEEP_BYTES, MemoryBroker
 from framecue.broker.pictures import fetch_picture
 from framecue.broker.protocol import Message
@@ -97,14 +97,14 @@ class EmbeddedPipeline:
             for loop in self._loops:
                 if (outputs := loop.run_once()) is not None:
                     working = True
-                    yield from _results(outputs)
+                    yield from _results(outputs.messages)
 
     def finish(self, stream: str) -> Iterator[PublishedResult]:
         """Pumps, then closes the stream's epoch as `framecue-end` on its last segment does; nothing if it is closed."""
         yield from self.pump()
-        outputs = self._fusion.finish(stream)
-        self.broker.commit(outputs.messages)
-        yield from _results(outputs)
+        messages = self._fusion.finish(stream)
+        self.broker.commit(messages)
+        yield from _results(messages)
         yield from self.pump()
 
     def picture(self, ref: FrameRef) -> bytes | None:
@@ -112,8 +112,8 @@ class EmbeddedPipeline:
         return fetch_picture(self.broker, ref)
 
 
-def _results(outputs: Outputs) -> Iterator[PublishedResult]:
+def _results(messages: Iterable[Message]) -> Iterator[PublishedResult]:
     """The results among what a stage sent, in order."""
-    for message in outputs.messages:
+    for message in messages:
         if message.topic in RESULT_TOPICS:
             yield read_result(message.topic, message.value)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from framecue.analysis.machine import Refused, Result
 from framecue.analysis.settings import MachineSettings
-from framecue.broker.loop import Outputs
+from framecue.broker.loop import MapStage, Outputs
 from framecue.broker.protocol import Message, Record
 from framecue.broker.publishing import dead_letter, letter_message, result_message
 from framecue.clock import Clock
@@ -31,7 +31,7 @@ STAGE = "fusion"
 _log = logging.getLogger(__name__)
 
 
-class FusionWorker:
+class FusionWorker(MapStage):
     """`broker.loop.Stage` over `media`. Keeps the state of its streams: thrown away with its loop.
 
     `clock` stamps the time of publication; None leaves it open, so that output is a function of input.
@@ -45,21 +45,20 @@ class FusionWorker:
     def handle(self, batch: Sequence[Record]) -> Outputs:
         read = [_read(record) for record in batch]
         given = iter(self._embedder.embed([s for s in read if isinstance(s, Source)]))
-        messages: list[Message] = []
+        out: list[tuple[Message, ...]] = []
         failed = 0
         for record, source in zip(batch, read, strict=True):
             if isinstance(source, Message):
-                messages.append(source)
+                out.append((source,))
                 continue
             features = next(given)
             failed += any(_failed(f) for f in features)
-            for one in features:
-                messages += self._fold(record, one)
-        return Outputs(tuple(messages), failed)
+            out.append(tuple(message for one in features for message in self._fold(record, one)))
+        return Outputs(tuple(out), failed)
 
-    def finish(self, stream: str) -> Outputs:
+    def finish(self, stream: str) -> tuple[Message, ...]:
         """What closing the stream's epoch gives; for input that ends without saying so."""
-        return Outputs(tuple(self._messages(self._folder.finish(stream), key=stream.encode(), trace=None)))
+        return tuple(self._messages(self._folder.finish(stream), key=stream.encode(), trace=None))
 
     def _fold(self, record: Record, features: Features) -> Iterator[Message]:
         yield Message(FEATURES.name, record.key, pack(features), record.headers, record.partition)

@@ -10,11 +10,10 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from framecue.broker.loop import Outputs
+from framecue.broker.loop import MapStage, Outputs, Position
 from framecue.broker.protocol import Message, Record, TopicPartition, size
 from framecue.broker.publishing import dead_letter, origin_of
 from framecue.errors import InputError, LimitExceededError, MessageError, SetupError
@@ -50,15 +49,7 @@ class Decoder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Position:
-    """How far one input partition was read, of how much."""
-
-    read: int
-    end: int
-
-
-class IngestWorker:
+class IngestWorker(MapStage):
     """`broker.loop.Stage` over `segments` and `subtitles`. `partitions` is how many `media` has.
 
     `threads` wait for decoders; more than the pool has children only queue.
@@ -75,10 +66,10 @@ class IngestWorker:
         for record, (message, _) in zip(batch, results, strict=True):
             if message.topic == MEDIA.name and message.partition is not None:
                 self._feeds[TopicPartition(record.topic, record.partition)].add(message.partition)
-        return Outputs(tuple(message for message, _ in results), failed=sum(failed for _, failed in results))
+        return Outputs(tuple((message,) for message, _ in results), failed=sum(failed for _, failed in results))
 
-    def ticks(self, positions: Mapping[TopicPartition, Position], *, now_ms: int) -> tuple[Message, ...]:
-        """What to write each second for the input partitions owned; into each media partition that they feed."""
+    def tick(self, positions: Mapping[TopicPartition, Position], *, now_ms: int) -> tuple[Message, ...]:
+        """A tick of each input partition owned, into each media partition that it feeds."""
         return ticks(positions, self._feeds, now_ms=now_ms)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from framecue.broker.loop import Outputs
+from framecue.broker.loop import MapStage, Outputs
 from framecue.broker.pictures import fetch_picture
 from framecue.broker.protocol import Broker, Message, Record
 from framecue.broker.publishing import dead_letter
@@ -21,20 +21,22 @@ from framecue.store.protocol import Store
 STAGE = "projector"
 
 
-class ProjectorWorker:
+class ProjectorWorker(MapStage):
     """`broker.loop.Stage` over `annotations`, `events` and `captions`."""
 
     def __init__(self, store: Store, broker: Broker) -> None:
         self._store, self._broker = store, broker
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
-        letters: list[Message] = []
-        for record in batch:
-            try:
-                self._put(read_result(record.topic, record.value))
-            except MessageError as e:
-                letters.append(dead_letter(record, STAGE, e))
-        return Outputs(tuple(letters))
+        return Outputs(tuple(self._one(record) for record in batch))
+
+    def _one(self, record: Record) -> tuple[Message, ...]:
+        """Nothing, or a dead letter where `record` holds no result."""
+        try:
+            self._put(read_result(record.topic, record.value))
+        except MessageError as e:
+            return (dead_letter(record, STAGE, e),)
+        return ()
 
     def _put(self, result: PublishedResult) -> None:
         match result:

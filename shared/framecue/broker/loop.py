@@ -8,7 +8,7 @@ the loop raises, and nothing of that batch is committed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,22 +25,78 @@ MAX_RECORDS = 32
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a batch gave: `messages` in the order they are to be written; `failed` records met a fault of our own."""
+    """What a batch gave: `given` has for each of its records, in order, the messages to be written.
 
-    messages: tuple[Message, ...] = ()
+    `failed` records met a fault of our own.
+    """
+
+    given: tuple[tuple[Message, ...], ...] = ()
     failed: int = 0
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All of them, in the order in which they are to be written."""
+        return tuple(message for given in self.given for message in given)
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far one input partition was read and committed, of how much; both are offsets."""
+
+    read: int
+    end: int
 
 
 class Stage(Protocol):
-    """One step of the pipeline."""
+    """One step. `handle`, `take` and `leave` are called from one thread, `note` and `tick` from another.
+
+    Most stages are maps and derive from `MapStage`.
+    """
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
-        """What `batch` gives; sends nothing itself. May block for as long as the work takes; called from one thread.
+        """What `batch` gives; sends nothing itself. May block for as long as the work takes.
 
-        Raises InternalError when the batch as a whole cannot be worked on now; then nothing of it counts as done, and
-        a stage that keeps state is thrown away with its loop, since a new one starts from what was committed.
+        A batch has records of partitions that were taken, in the order of each. Raises InternalError when the batch as
+        a whole cannot be worked on now; then nothing of it counts as done, and every partition is left and taken again.
         """
         ...
+
+    def take(self, at: TopicPartition, note: str) -> None:
+        """`at` is this worker's from here on, and goes on from what is committed: state is made again from the log.
+
+        `note` is what the worker before noted. May block. Raises BrokerError, or SetupError where it must not go on.
+        """
+        ...
+
+    def leave(self, at: TopicPartition) -> None:
+        """`at` is no longer this worker's, or was not committed: whatever is remembered of it is void."""
+        ...
+
+    def note(self, at: TopicPartition) -> str:
+        """A few words for the next owner of `at`, kept with each commit."""
+        ...
+
+    def tick(self, positions: Mapping[TopicPartition, Position], *, now_ms: int) -> tuple[Message, ...]:
+        """What is to be written about the partitions owned; asked once a second, with the broker's time."""
+        ...
+
+
+class MapStage:
+    """A stage without state: every record for itself."""
+
+    def take(self, at: TopicPartition, note: str) -> None:
+        """Nothing to remember."""
+
+    def leave(self, at: TopicPartition) -> None:
+        """Nothing to forget."""
+
+    def note(self, at: TopicPartition) -> str:
+        """Nothing to say."""
+        return ""
+
+    def tick(self, positions: Mapping[TopicPartition, Position], *, now_ms: int) -> tuple[Message, ...]:
+        """Nothing to write."""
+        return ()
 
 
 class ErrorBudget:

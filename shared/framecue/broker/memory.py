@@ -17,6 +17,7 @@ from types import MappingProxyType
 from framecue.broker.protocol import (
     Consumer,
     Message,
+    Notes,
     Offsets,
     Record,
     TopicPartition,
@@ -80,6 +81,7 @@ class _Group:
     members: list[MemoryConsumer] = field(default_factory=list)
     generation: int = 0
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    notes: dict[TopicPartition, str] = field(default_factory=dict)
 
 
 class MemoryBroker:
@@ -110,14 +112,19 @@ class MemoryBroker:
         return member
 
     def commit(
-        self, messages: Sequence[Message], *, consumer: Consumer | None = None, offsets: Offsets | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        consumer: Consumer | None = None,
+        offsets: Offsets | None = None,
+        notes: Notes | None = None,
     ) -> None:
         targets = [TopicPartition(m.topic, placed(m, self.partitions(m.topic))) for m in messages]
         for message in messages:
             check_size(message)
         with self._changed:
             if offsets:
-                self._take_offsets(consumer, offsets)
+                self._take_offsets(consumer, offsets, notes or {})
             for target, message in zip(targets, messages, strict=True):
                 self._append(target, message)
             for touched in {*targets, *(offsets or ())}:
@@ -129,14 +136,36 @@ class MemoryBroker:
             log = self._log(TopicPartition(topic, partition))
             return log.entries[offset - log.start][1] if log.start <= offset < log.end else None
 
-    def _take_offsets(self, consumer: Consumer | None, offsets: Offsets) -> None:
+    def read(self, topic: str, *, partition: int, start: int = 0) -> Iterator[Record]:
+        with self._changed:
+            records = [record for _, record in self._log(TopicPartition(topic, partition)).read(start)]
+        return iter(records)
+
+    def end(self, topic: str, *, partition: int) -> int:
+        with self._changed:
+            return self._log(TopicPartition(topic, partition)).end
+
+    def offset_at(self, topic: str, *, partition: int, at_ms: int) -> int:
+        with self._changed:
+            log = self._log(TopicPartition(topic, partition))
+            later = (r.offset for _, r in log.entries if r.timestamp_ms is not None and r.timestamp_ms >= at_ms)
+            return next(later, log.end)
+
+    def now_ms(self) -> int | None:
+        return None if self._clock is None else self._clock.now_ms()
+
+    def close(self) -> None:
+        """There is nothing in the background."""
+
+    def _take_offsets(self, consumer: Consumer | None, offsets: Offsets, notes: Notes) -> None:
         if not isinstance(consumer, MemoryConsumer) or consumer not in consumer.group.members:
             raise BrokerError("offsets can be committed only through a consumer of this broker that is open")
         if consumer.generation != consumer.group.generation:
             raise BrokerError("the group was rebalanced since this consumer last polled")
-        if lost := offsets.keys() - consumer.assignment():
+        if lost := offsets.keys() - consumer.assignment().keys():
             raise BrokerError(f"this consumer no longer owns {', '.join(f'{t} {p}' for t, p in sorted(lost))}")
         consumer.group.committed.update(offsets)
+        consumer.group.notes.update({at: notes.get(at, "") for at in offsets})
 
     def _append(self, target: TopicPartition, message: Message) -> None:
         log = self._logs[target]
@@ -169,6 +198,7 @@ class MemoryConsumer:
         self.topics = topics
         self._broker = broker
         self._positions: dict[TopicPartition, int] = {}
+        self._since: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
 
     def poll(self, max_records: int, *, timeout_s: float = 0.0) -> Sequence[Record]:
@@ -181,8 +211,8 @@ class MemoryConsumer:
                 self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
             return records
 
-    def assignment(self) -> frozenset[TopicPartition]:
-        return frozenset(self._positions)
+    def assignment(self) -> Mapping[TopicPartition, int]:
+        return dict(self._since)
 
     def position(self, at: TopicPartition) -> int:
         self._check_owned(at)
@@ -195,6 +225,10 @@ class MemoryConsumer:
     def committed(self, at: TopicPartition) -> int:
         with self._broker._changed:
             return max(self.group.committed.get(at, 0), self._broker._log(at).start)
+
+    def note(self, at: TopicPartition) -> str:
+        with self._broker._changed:
+            return self.group.notes.get(at, "")
 
     def seek(self, at: TopicPartition, offset: int) -> None:
         self._check_owned(at)
@@ -222,10 +256,13 @@ class MemoryConsumer:
         """Takes up the assignment of the group's present generation; equal partition numbers go to one member."""
         if self.generation == self.group.generation or self not in self.group.members:
             return
+        missed = self.group.generation - self.generation > 1  # perhaps one in which somebody else owned what is ours
+        kept = {} if missed else self._positions
         self.generation = self.group.generation
         place, count = self.group.members.index(self), len(self.group.members)
         owned = [at for at in self._broker._logs if at.topic in self.topics and at.partition % count == place]
-        self._positions = {at: self._positions.get(at, self.committed(at)) for at in owned}
+        self._since = {at: self._since[at] if at in kept else self.generation for at in owned}
+        self._positions = {at: kept.get(at, self.committed(at)) for at in owned}
         self._paused &= self._positions.keys()
 
     def _check_owned(self, at: TopicPartition) -> None:

@@ -7,7 +7,7 @@ not know any stage.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -25,6 +25,10 @@ class TopicPartition(NamedTuple):
 
 Offsets = Mapping[TopicPartition, int]
 """For each partition the offset of the next record to read."""
+Notes = Mapping[TopicPartition, str]
+"""For partitions of `Offsets`, a few words that are kept beside the committed offset."""
+NOTE_MAX = 1_024
+"""Characters of one note."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,12 @@ class Consumer(Protocol):
         """
         ...
 
-    def assignment(self) -> frozenset[TopicPartition]:
-        """What this member owns, as of the last `poll`."""
+    def assignment(self) -> Mapping[TopicPartition, int]:
+        """What this member owns, as of the last `poll`, each with a number.
+
+        A partition that was lost and came back has another number than before, also when both happened in one `poll`:
+        somebody else may have worked on it in between.
+        """
         ...
 
     def position(self, at: TopicPartition) -> int:
@@ -84,7 +92,14 @@ class Consumer(Protocol):
         ...
 
     def committed(self, at: TopicPartition) -> int:
-        """Where the group would go on after a crash: the offset it committed, else the oldest record's."""
+        """Where the group would go on after a crash: the offset it committed, else the oldest record's.
+
+        Waits for a commit of whoever owned the partition before that is still being decided.
+        """
+        ...
+
+    def note(self, at: TopicPartition) -> str:
+        """What was noted beside the committed offset; empty where nothing was."""
         ...
 
     def seek(self, at: TopicPartition, offset: int) -> None:
@@ -95,9 +110,13 @@ class Consumer(Protocol):
         """`poll` gives nothing of these until `resume`; the membership lives on."""
         ...
 
-    def resume(self, partitions: Collection[TopicPartition]) -> None: ...
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """`poll` gives records of these again."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Leaves the group, so that others take over at once."""
+        ...
 
 
 class Broker(Protocol):
@@ -112,18 +131,52 @@ class Broker(Protocol):
         ...
 
     def commit(
-        self, messages: Sequence[Message], *, consumer: Consumer | None = None, offsets: Offsets | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        consumer: Consumer | None = None,
+        offsets: Offsets | None = None,
+        notes: Notes | None = None,
     ) -> None:
-        """Writes all of `messages` and records `offsets` for the group of `consumer`, or does neither.
+        """Writes all of `messages` and records `offsets` and `notes` for the group of `consumer`, or does neither.
 
-        Per partition the order of `messages` is kept. Raises BrokerError when a message is above its topic's limit
-        (naming both sizes) or names no partition or topic that exists, or when the consumer lost a partition, or its
-        group was rebalanced since it last polled; then nothing was written, and whoever calls rewinds to `committed`.
+        Offsets that come without a note lose the one they had. Per partition the order of `messages` is kept. Raises
+        BrokerError when a message is above its topic's limit (naming both sizes) or names no partition or topic that
+        exists, or when the consumer lost a partition, or its group was rebalanced since it last polled: then nothing
+        was written. It may also be that nobody knows what was written. In every case whoever calls forgets what it
+        made, and rewinds to `committed`, which says what happened. Raises DisplacedError when another worker has the
+        place of this one.
         """
         ...
 
     def fetch(self, topic: str, *, partition: int, offset: int) -> Record | None:
         """The committed record at `offset`; None where there is none (any more)."""
+        ...
+
+    def read(self, topic: str, *, partition: int, start: int = 0) -> Iterator[Record]:
+        """The committed records from `start`, else from the oldest after it, in order, up to `end` as of the call.
+
+        Waits for what is still being decided ahead of that end, so that nothing is missed. Raises BrokerError.
+        """
+        ...
+
+    def end(self, topic: str, *, partition: int) -> int:
+        """The offset after the last record, committed or not: what is written from now on stands at or after it."""
+        ...
+
+    def offset_at(self, topic: str, *, partition: int, at_ms: int) -> int:
+        """The offset of the first record whose time is `at_ms` or later, or `end` where there is none."""
+        ...
+
+    def now_ms(self) -> int | None:
+        """The broker's wall time as far as this side knows it: never ahead of it, and a moment behind at most.
+
+        It goes by the append times of what this side wrote last. None from a memory broker without a clock.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends what runs in the background. Consumers are closed by who made them, before."""
         ...
 
 

@@ -55,7 +55,13 @@ SUBTITLES = Topic(
     log_append_time=True,
     max_bytes=4 << 20,
 )
-MEDIA = Topic("media", "internal: sampled frames and cues, ticks, rule changes", DAY_MS, max_bytes=MESSAGE_MAX_BYTES)
+MEDIA = Topic(
+    "media",
+    "internal: sampled frames and cues, ticks, rule changes",
+    DAY_MS,
+    log_append_time=True,  # also how ingest knows the broker's time
+    max_bytes=MESSAGE_MAX_BYTES,
+)
 FEATURES = Topic(
     "features",
     "internal: vectors and picture statistics, what the fold reads",

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from framecue.broker.loop import ErrorBudget, Loop, Outputs
+from framecue.broker.loop import ErrorBudget, Loop, MapStage, Outputs
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message, Record
 from framecue.errors import BrokerError, InternalError
 from framecue.schemas.topics import MEDIA
 
 
-class Doing:
+class Doing(MapStage):
     """A stage made of a function, that notes its batches."""
 
     def __init__(self, work: Callable[[Sequence[Record]], Outputs]) -> None:
@@ -26,7 +26,7 @@ class Doing:
 
 
 def copied(batch: Sequence[Record]) -> Outputs:
-    return Outputs(tuple(Message("features", r.key, r.value) for r in batch))
+    return Outputs(tuple((Message("features", r.key, r.value),) for r in batch))
 
 
 def sent(broker: MemoryBroker) -> list[bytes | None]:
@@ -70,8 +70,8 @@ def test_a_new_loop_goes_on_where_the_last_one_committed() -> None:
     [
         (InternalError("the device is gone"), InternalError),
         (KeyError("a bug"), KeyError),
-        (Outputs((Message("features", b"k", b"x"), Message("media", b"k", bytes(MEDIA.max_bytes)))), BrokerError),
-        (Outputs((Message("features", b"k", b"x"),), failed=11), InternalError),
+        (Outputs(((Message("features", b"k", b"x"), Message("media", b"k", bytes(MEDIA.max_bytes))),)), BrokerError),
+        (Outputs(((Message("features", b"k", b"x"),),), failed=11), InternalError),
     ],
     ids=["the handler gave up", "the handler has a bug", "the broker refused", "too many failed"],
 )

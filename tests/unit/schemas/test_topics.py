@@ -20,7 +20,7 @@ HOUR = 3_600_000
     [
         ("segments", 6, True, True),
         ("subtitles", 24, True, True),
-        ("media", 24, False, True),
+        ("media", 24, True, True),
         ("features", 720, False, True),
         ("annotations", 720, False, True),
         ("events", 720, False, True),

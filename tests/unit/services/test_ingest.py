@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 
-from framecue.broker.loop import Outputs
+from framecue.broker.loop import Outputs, Position
 from framecue.broker.protocol import Record, TopicPartition
 from framecue.broker.publishing import dead_letter
 from framecue.errors import InternalError, SetupError, SubtitleError
@@ -23,7 +23,7 @@ from framecue.schemas.deadletter import DeadLetter, parse_dead_letter
 from framecue.schemas.media import Cue, Media, Origin, SegmentMedia, TextMedia, Tick
 from framecue.schemas.segment import CUES_MAX, CueIn, Headers, SegmentHeaders, segment_headers
 from framecue.schemas.topics import MEDIA, partition_of
-from framecue_services.ingest.worker import IngestWorker, Position, ticks
+from framecue_services.ingest.worker import IngestWorker, ticks
 from tests.support.clips import Line, TextTrack, make_clip
 from tests.support.films import jpeg
 
@@ -275,11 +275,11 @@ def test_a_worker_ticks_for_what_it_has_written() -> None:
     worker = IngestWorker(Given(decoded()), partitions=PARTITIONS)
     source = TopicPartition("segments", 1)
     positions = {source: Position(read=1, end=1)}
-    before = worker.ticks(positions, now_ms=0)
+    before = worker.tick(positions, now_ms=0)
     worker.handle([record(key=b"cam1"), record(key=b"cam2"), record(key=b"no stream")])
     worker.close()
     fed = {partition_of("cam1", PARTITIONS), partition_of("cam2", PARTITIONS)}
-    assert (before, {m.partition for m in worker.ticks(positions, now_ms=0)}) == ((), fed)
+    assert (before, {m.partition for m in worker.tick(positions, now_ms=0)}) == ((), fed)
 
 
 def test_json_cues_of_a_text_message_are_read(ingest: IngestWorker) -> None:
