@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from framecue.errors import FrameCueError, InputError, RulesError, SetupError
+from framecue_services.cli.commands import operating, serving, watching
 
 _LOOK, _READ, _HOW, _OUT = "What to look for", "What to read", "How", "What comes out"
 
@@ -207,6 +208,10 @@ def demo(
     if not embedded:
         print("framecue: real servers come with a later version; running all services in this process", file=sys.stderr)
     run_demo(output)
+
+
+for _more in (serving, watching, operating):
+    app.add_typer(_more.commands)
 
 
 @models.command("list")
