@@ -14,6 +14,7 @@ FrameCueError
 │   ├── ModelError        a model failed on a batch
 │   ├── BrokerError       the broker refused or lost something: rewind to what is committed and go on
 │   │   └── DisplacedError   another worker has this one's place: stop
+│   ├── FaultRateError    too many records failed by our own fault: stop, unready
 │   └── StoreError        the result store refused or lost something
 └── SetupError            what a person must mend first: settings, a missing package, a wrong model folder
 """
@@ -92,6 +93,10 @@ class BrokerError(InternalError):
 
 class DisplacedError(BrokerError):
     """Another worker runs under the same group and slot; this one must stop."""
+
+
+class FaultRateError(InternalError):
+    """So many of the last records failed by our own fault that going on would empty a topic into the dead letters."""
 
 
 class StoreError(InternalError):

@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from framecue.broker.protocol import (
     Consumer,
+    Handover,
     Message,
     Notes,
     Offsets,
@@ -101,7 +102,8 @@ class MemoryBroker:
     def partitions(self, topic: str) -> int:
         return self._partitions[known_topic(topic).name]
 
-    def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
+    def consumer(self, group: str, topics: Sequence[str], *, before_handover: Handover | None = None) -> Consumer:
+        """`before_handover` is never called: partitions change hands at once here."""
         names = tuple(known_topic(t).name for t in topics)
         with self._changed:
             joined = self._groups.setdefault(group, _Group())

@@ -7,7 +7,7 @@ not know any stage.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -57,6 +57,9 @@ class Record:
     key: bytes | None
     value: bytes | None = field(repr=False)
     headers: Headers = ()
+
+
+Handover = Callable[[Collection[TopicPartition]], None]
 
 
 class Consumer(Protocol):
@@ -126,8 +129,14 @@ class Broker(Protocol):
         """How many partitions a topic of `schemas.topics` has; raises BrokerError for any other name."""
         ...
 
-    def consumer(self, group: str, topics: Sequence[str]) -> Consumer:
-        """A new member of `group`, reading `topics`."""
+    def consumer(self, group: str, topics: Sequence[str], *, before_handover: Handover | None = None) -> Consumer:
+        """A new member of `group`, reading `topics`.
+
+        `before_handover` is called inside `poll`, perhaps on a thread of the client while `poll` waits for it, when
+        partitions are about to go to another member in good order, and commits for them still count: it may `commit`
+        with this consumer, and must call nothing else of it. It is not called for what was lost. What it raises is
+        logged.
+        """
         ...
 
     def commit(
