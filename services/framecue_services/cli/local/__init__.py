@@ -1,0 +1,1 @@
+"""Kafka, Redis and the services on this machine, without Docker, root or Java: what `framecue up` and `down` do."""

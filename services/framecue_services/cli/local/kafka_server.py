@@ -1,0 +1,127 @@
+"""One Apache Kafka on this machine: KRaft, a single node, reachable on 127.0.0.1 only.
+
+It must not know our topics. Why each setting stands here: a single node keeps one copy of everything; short clean-up
+intervals let readers past a killed worker's transaction; a short session lets a killed broker come back at once;
+limits are those of the topic table.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import subprocess
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from framecue.errors import SetupError
+from framecue.schemas.topics import DEADLETTER_MAX_BYTES
+from framecue_services.cli.local.java import find_java, kafka_jars
+from framecue_services.cli.local.processes import Process
+from framecue_services.cli.local.server import HOST, Server, ask
+
+HEAP = ("-Xms96m", "-Xmx512m", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+"""A request that every broker answers, also before it knows who asks: its length, key 18, version 0, id 1, no name."""
+FORMAT_SECONDS = 120
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.quorum.bootstrap.servers={host}:{controller}
+log.dirs={data}
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+message.max.bytes={limit}
+replica.fetch.max.bytes={limit}
+num.network.threads=2
+num.io.threads=4
+log.segment.bytes=67108864
+log.cleaner.dedupe.buffer.size=8388608
+log.cleaner.threads=1
+"""
+_LOGGING = """\
+rootLogger.level = WARN
+rootLogger.appenderRef.console.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{ISO8601} %p %c{1}: %m%n
+"""
+
+
+class KafkaServer(Server):
+    """A broker with its data, configuration and log below `folder`; its controller takes the port after `port`."""
+
+    name = "Kafka"
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        cache: Path | None = None,
+        log: Path | None = None,
+        process: Process | None = None,
+    ) -> None:
+        super().__init__(log or folder / "kafka.log", process)
+        self.folder, self.port = folder, port
+        self._cache = cache
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def prepare(self) -> Sequence[str]:
+        java, classes = find_java(), str(kafka_jars(self._cache) / "*")
+        properties, logging = self._configure()
+        configured = (f"-Dlog4j2.configurationFile={logging.as_uri()}", "-cp", classes)
+        if not (self._data / "meta.properties").exists():
+            self._format((str(java), *configured, "kafka.tools.StorageTool"), properties)
+        crash = f"-XX:ErrorFile={self.folder.resolve() / 'crash.log'}"
+        return (str(java), *HEAP, crash, *configured, "kafka.Kafka", str(properties))
+
+    def answers(self) -> bool:
+        return ask(self.port, API_VERSIONS, 10)[4:10] == b"\0\0\0\1\0\0"
+
+    @property
+    def _data(self) -> Path:
+        return self.folder.resolve() / "data"
+
+    def _configure(self) -> tuple[Path, Path]:
+        """The files that hold the broker's settings and its logger's, written anew: a port may have changed."""
+        properties, logging = self.folder.resolve() / "server.properties", self.folder.resolve() / "log4j2.properties"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        properties.write_text(
+            _PROPERTIES.format(
+                host=HOST, port=self.port, controller=self.port + 1, data=self._data, limit=DEADLETTER_MAX_BYTES
+            )
+        )
+        logging.write_text(_LOGGING)
+        return properties, logging
+
+    def _format(self, tool: Sequence[str], properties: Path) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        command = (*tool, "format", "--standalone", "-t", cluster, "-c", str(properties))
+        try:
+            subprocess.run(command, capture_output=True, text=True, check=True, timeout=FORMAT_SECONDS)  # noqa: S603
+        except subprocess.CalledProcessError as e:
+            said = (e.stderr or e.stdout).strip().splitlines()
+            raise SetupError(f"Kafka cannot use the folder {self._data}: {said[-1] if said else e}") from e
