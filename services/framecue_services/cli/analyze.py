@@ -25,17 +25,16 @@ from framecue.schemas.annotation import Annotation
 from framecue.schemas.base import STREAM_ID
 from framecue.schemas.event import WARNING, Event
 from framecue.schemas.results import PublishedResult
-from framecue.schemas.segment import Headers
+from framecue.schemas.segment import SegmentHeaders, segment_headers
 from framecue.settings import Settings, load_settings, overlaid
 from framecue.timeline import to_ms
 from framecue_services.cli.embedded import EmbeddedPipeline
 from framecue_services.cli.film import read_words, segments, sidecars
 from framecue_services.cli.output import write_line
 from framecue_services.cli.report.recording import Recording
-from framecue_services.cli.running import load, pipeline, read_rules, refusals, write_report
+from framecue_services.cli.rules_file import DEFAULT_RULES, read_rules
+from framecue_services.cli.running import load, pipeline, refusals, write_report
 from framecue_services.cli.wording import clean, clock
-
-DEFAULT_RULES = "default-rules.yaml"
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def analyze_film(
 def _play(
     running: EmbeddedPipeline,
     stream: str,
-    pieces: Iterator[tuple[CutSegment, Headers]],
+    pieces: Iterator[tuple[CutSegment, SegmentHeaders]],
     advance: Callable[[int], None],
     *,
     at_once: int,
@@ -135,7 +134,7 @@ def _play(
     """
     while some := list(islice(pieces, at_once)):
         for piece, headers in some:
-            running.push_segment(stream, piece.data, headers=headers)
+            running.push_segment(stream, piece.data, headers=segment_headers(headers))
         yield from running.pump()
         advance(to_ms(some[-1][0].end))
     yield from running.finish(stream)

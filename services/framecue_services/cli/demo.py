@@ -22,7 +22,7 @@ from framecue.errors import SetupError
 from framecue.media.joining import Part, join_clips
 from framecue.models.protocols import Model
 from framecue.schemas.rules import RuleSet
-from framecue.schemas.segment import CueIn
+from framecue.schemas.segment import CueIn, segment_headers
 from framecue.settings import Settings, load_settings
 from framecue.timeline import to_ms
 from framecue_services.cli.embedded import EmbeddedPipeline
@@ -30,7 +30,8 @@ from framecue_services.cli.film import SESSION, segments
 from framecue_services.cli.narration import Narration
 from framecue_services.cli.output import Result, write_line
 from framecue_services.cli.report.recording import Recording
-from framecue_services.cli.running import load, pipeline, read_rules, shipped, write_report
+from framecue_services.cli.rules_file import read_rules, shipped
+from framecue_services.cli.running import load, pipeline, write_report
 
 STREAM = "demo"
 RULES = "demo-rules.yaml"
@@ -95,7 +96,7 @@ def _play(running: EmbeddedPipeline, film: bytes) -> Iterable[Result]:
     for piece, headers in segments(film, (), seconds=Fraction(SEGMENT_SECONDS)):
         while waiting and waiting[0].start_ms + LAG_MS < to_ms(piece.end):
             _say(running, waiting.pop(0))
-        running.push_segment(STREAM, piece.data, headers=headers)
+        running.push_segment(STREAM, piece.data, headers=segment_headers(headers))
         yield from running.pump()
     yield from running.finish(STREAM)
 

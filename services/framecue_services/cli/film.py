@@ -19,12 +19,12 @@ from framecue.media.documents import read_document
 from framecue.media.segmenting import CutSegment, MediaInfo, cut
 from framecue.media.text_tracks import read_file_tracks
 from framecue.schemas.media import Cue
-from framecue.schemas.segment import CUES_MAX, CueIn, Headers, SegmentHeaders, segment_headers
+from framecue.schemas.segment import CUES_MAX, CueIn, SegmentHeaders
 from framecue.timeline import to_ms
 
 SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp")
 SESSION = "film"
-"""One name for every run: results are a function of the film."""
+"""One name for every run of `analyze`: its results are a function of the film."""
 CUE_TEXT_MAX = 10_000
 HEADER_TEXT_MAX = 1 << 18
 """Characters of all cues in one header: 1 MiB at most, and a message has 2 MiB beside its segment."""
@@ -86,10 +86,11 @@ def segments(
     cues: Iterable[CueIn],
     *,
     seconds: Fraction,
+    session: str = SESSION,
     limits: DecodeLimits = DecodeLimits(),  # noqa: B008 (frozen)
     lag_ms: int = 0,
     warnings: Sequence[str] = (),
-) -> Iterator[tuple[CutSegment, Headers]]:
+) -> Iterator[tuple[CutSegment, SegmentHeaders]]:
     """The film in pieces of about `seconds`, numbered, timed, the last one marked as the end.
 
     A cue goes with the piece in which it is said, `lag_ms` before it appears; what is said after the film goes with the
@@ -109,7 +110,7 @@ def segments(
         if piece.broken_off is not None:
             said.insert(0, piece.broken_off)
         headers = SegmentHeaders(
-            session=SESSION,
+            session=session,
             seq=piece.index,
             start=piece.start,
             cues=tuple(waiting[sent : due - left_out]),
@@ -117,7 +118,7 @@ def segments(
             end=after is None,
         )
         sent = due - left_out
-        yield piece, segment_headers(headers)
+        yield piece, headers
         piece = after
 
 

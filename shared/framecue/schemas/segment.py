@@ -75,6 +75,14 @@ class SubtitleHeaders(Wire):
     traceparent: str | None = Field(None, max_length=128)
 
 
+_SUBTITLE_NAMES = {
+    "content-type": "content_type",
+    "framecue-session": "session",
+    "framecue-language": "language",
+    "framecue-clock": "clock",
+    "framecue-lag-ms": "lag_ms",
+    "traceparent": "traceparent",
+}
 _CUES = TypeAdapter(tuple[CueIn, ...])
 CUES_MAX = 2_000
 """The most cues one segment header or one JSON message may hold."""
@@ -135,15 +143,7 @@ def parse_segment_headers(headers: Iterable[tuple[str, bytes]]) -> SegmentHeader
 
 def parse_subtitle_headers(headers: Iterable[tuple[str, bytes]]) -> SubtitleHeaders:
     """The headers of a subtitle message; others are ignored. Raises MessageError naming the header."""
-    names = {
-        "content-type": "content_type",
-        "framecue-session": "session",
-        "framecue-language": "language",
-        "framecue-clock": "clock",
-        "framecue-lag-ms": "lag_ms",
-        "traceparent": "traceparent",
-    }
-    return _validated(SubtitleHeaders, {names[n]: _text(n, v) for n, v in headers if n in names})
+    return _validated(SubtitleHeaders, {_SUBTITLE_NAMES[n]: _text(n, v) for n, v in headers if n in _SUBTITLE_NAMES})
 
 
 def _validated(model: type[T], found: dict[str, Any]) -> T:
@@ -169,3 +169,9 @@ def segment_headers(headers: SegmentHeaders) -> Headers:
     if headers.traceparent is not None:
         out.append(("traceparent", headers.traceparent.encode()))
     return tuple(out)
+
+
+def subtitle_headers(headers: SubtitleHeaders) -> Headers:
+    """`headers` as they go on the wire: what `parse_subtitle_headers` reads back."""
+    given = headers.model_dump(exclude_none=True)
+    return tuple((wire, str(given[name]).encode()) for wire, name in _SUBTITLE_NAMES.items() if name in given)

@@ -17,6 +17,7 @@ from framecue.schemas.segment import (
     parse_segment_headers,
     parse_subtitle_headers,
     segment_headers,
+    subtitle_headers,
 )
 
 CUE = {"start_ms": 0, "end_ms": 1500, "text": "Tor!"}
@@ -101,6 +102,7 @@ def test_segment_headers_read_back_what_was_written() -> None:
 )
 def test_subtitle_headers_when_good(headers: dict[str, bytes], expected: SubtitleHeaders) -> None:
     assert parse_subtitle_headers(headers.items()) == expected
+    assert parse_subtitle_headers(subtitle_headers(expected)) == expected
 
 
 @pytest.mark.parametrize(
