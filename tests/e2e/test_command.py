@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from framecue_services.cli.running import shipped
+from framecue_services.cli.rules_file import shipped
 from tests.support.footage import footage
 
 

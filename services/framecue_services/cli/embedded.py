@@ -14,15 +14,14 @@ from framecue.broker.loop import Loop
 from framecue.broker.memory import KEEP_BYTES, MemoryBroker
 from framecue.broker.pictures import fetch_picture
 from framecue.broker.protocol import Message
+from framecue.broker.publishing import rules_messages
 from framecue.clock import Clock, FixedClock
 from framecue.models.protocols import Model
 from framecue.schemas.annotation import FrameRef
-from framecue.schemas.codec import pack
-from framecue.schemas.media import RulesMedia
 from framecue.schemas.results import RESULT_TOPICS, PublishedResult, read_result
 from framecue.schemas.rules import RuleSet
 from framecue.schemas.segment import Headers
-from framecue.schemas.topics import CAPTION_REQUESTS, CONTROL, MEDIA, SEGMENTS, SUBTITLES
+from framecue.schemas.topics import CAPTION_REQUESTS, MEDIA, SEGMENTS, SUBTITLES
 from framecue.store.memory import MemoryStore
 from framecue_services.captioner.worker import CaptionWorker
 from framecue_services.fusion.worker import FusionWorker
@@ -84,10 +83,7 @@ class EmbeddedPipeline:
 
     def set_rules(self, rules: RuleSet) -> None:
         """Puts `rules` on `control` and into every media partition: they hold for whatever is pumped from here on."""
-        value = pack(RulesMedia(rules=rules))
-        records = [Message(MEDIA.name, None, value, partition=p) for p in range(self.broker.partitions(MEDIA.name))]
-        control = Message(CONTROL.name, b"rules", rules.model_dump_json(by_alias=True).encode())
-        self.broker.commit([control, *records])
+        self.broker.commit(rules_messages(rules, media_partitions=self.broker.partitions(MEDIA.name)))
 
     def pump(self) -> Iterator[PublishedResult]:
         """Runs the stages until nothing is left to do; gives the results as they are committed, in that order."""

@@ -5,45 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 
 from framecue.analysis.rules import check_rules
-from framecue.errors import RulesError, SetupError
+from framecue.errors import SetupError
 from framecue.media.pool import DecoderPool
 from framecue.models.loading import find_record, load_model
 from framecue.models.protocols import Model
 from framecue.schemas.deadletter import parse_dead_letter
-from framecue.schemas.rules import RuleSet, rules_from_yaml
+from framecue.schemas.rules import RuleSet
 from framecue.schemas.topics import DEADLETTER
 from framecue.settings import Settings
 from framecue_services.cli.embedded import EmbeddedPipeline
 from framecue_services.cli.report.page import About, render
 from framecue_services.cli.report.recording import Recorded
-
-RULES_BYTES_MAX = 4 << 20
-
-
-def shipped(name: str) -> str:
-    """The text of a file that ships with the command line."""
-    return files("framecue_services.cli").joinpath("data", name).read_text("utf-8")
-
-
-def read_rules(path: Path | None, *, default: str) -> RuleSet:
-    """The rules in `path`, else the shipped file `default`; raises RulesError naming file and line."""
-    if path is None:
-        return rules_from_yaml(shipped(default), source=default)
-    try:
-        with path.open("rb") as file:
-            data = file.read(RULES_BYTES_MAX + 1)
-        text = data.decode()
-    except OSError as e:
-        raise RulesError(f"cannot be read: {e.strerror}", source=str(path)) from e
-    except UnicodeDecodeError as e:
-        raise RulesError("is no UTF-8 text; save it as UTF-8", source=str(path)) from e
-    if len(data) > RULES_BYTES_MAX:
-        raise RulesError(f"is larger than {RULES_BYTES_MAX >> 20} MiB", source=str(path))
-    return rules_from_yaml(text, source=str(path))
 
 
 def load(settings: Settings) -> Model:

@@ -1,4 +1,4 @@
-"""How a result and a dead letter become messages, the same from every stage. It must not know any stage."""
+"""How results, dead letters and rules become messages, the same from everywhere. It must not know any stage."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from framecue.broker.protocol import Message, Record
 from framecue.clock import Clock
 from framecue.errors import FrameCueError, InputError, MessageError
 from framecue.schemas.base import UNKEYED, stream_id
+from framecue.schemas.codec import pack
 from framecue.schemas.deadletter import DeadLetter
-from framecue.schemas.media import Origin
+from framecue.schemas.media import Origin, RulesMedia
 from framecue.schemas.results import TOPIC_OF, PublishedResult, cloud_headers, to_json
-from framecue.schemas.topics import DEADLETTER
+from framecue.schemas.rules import RuleSet
+from framecue.schemas.topics import CONTROL, DEADLETTER, MEDIA
 from framecue.timeline import rfc3339
 
 REASON_MAX = 2_000
 """Characters: an error of somebody else's may quote all of its input, and the letter has to fit its topic."""
+RULES_KEY = b"rules"
+"""Of the message on `control` that holds the rules in force."""
 _log = logging.getLogger(__name__)
 
 
@@ -56,3 +60,13 @@ def letter_message(letter: DeadLetter, key: bytes | None) -> Message:
     except MessageError:
         owner = UNKEYED
     return Message(DEADLETTER.name, owner.encode(), letter.value, letter.to_headers())
+
+
+def rules_messages(rules: RuleSet, *, media_partitions: int, at_ms: int | None = None) -> tuple[Message, ...]:
+    """What puts `rules` in force: one message for `control`, and a record for every media partition.
+
+    They belong into one commit. `at_ms` is the broker's time, where there is one.
+    """
+    control = Message(CONTROL.name, RULES_KEY, rules.model_dump_json(by_alias=True).encode())
+    value = pack(RulesMedia(rules=rules, at_ms=at_ms))
+    return (control, *(Message(MEDIA.name, None, value, partition=p) for p in range(media_partitions)))
