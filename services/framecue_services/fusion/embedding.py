@@ -21,13 +21,23 @@ from framecue.models.protocols import Model, Picture
 from framecue.schemas.features import (
     CueFeatures,
     Features,
+    ForgetFeatures,
     FrameFeatures,
     RulesFeatures,
     SegmentFeatures,
     TextFeatures,
     TickFeatures,
 )
-from framecue.schemas.media import Frame, Media, RulesMedia, SegmentFacts, SegmentMedia, TextFacts, TextMedia
+from framecue.schemas.media import (
+    ForgetMedia,
+    Frame,
+    Media,
+    RulesMedia,
+    SegmentFacts,
+    SegmentMedia,
+    TextFacts,
+    TextMedia,
+)
 from framecue.schemas.segment import CUES_MAX
 
 T = TypeVar("T")
@@ -101,6 +111,8 @@ class Embedder:
                 yield from _text(media, vectors, space=space)
             case RulesMedia() as media:
                 yield self._rules(media)
+            case ForgetMedia() as media:
+                yield ForgetFeatures(**media.model_dump())
             case tick:
                 yield TickFeatures(**tick.model_dump())
 

@@ -27,6 +27,7 @@ from framecue.schemas.event import SIGNAL_LOST, Reason
 from framecue.schemas.features import (
     CueFeatures,
     Features,
+    ForgetFeatures,
     RulesFeatures,
     SegmentFeatures,
     TextFeatures,
@@ -85,6 +86,8 @@ class StreamMachine:
                 return self._tick(record)
             case RulesFeatures():
                 return self._rules(record)
+            case ForgetFeatures():
+                return self.finish()
 
     def finish(self) -> list[Result]:
         """Closes the open run: nothing more will come. A segment that is still held was a stray."""

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from framecue.schemas.base import Seconds, Wire
-from framecue.schemas.media import Cue, RulesMedia, SegmentFacts, TextFacts, Tick
+from framecue.schemas.media import Cue, ForgetMedia, RulesMedia, SegmentFacts, TextFacts, Tick
 
+MEDIA_OFFSET_HEADER = "framecue-media-offset"
+"""On every features message: where the media record that it was made of stands, in decimal."""
 GRID_WIDTH, GRID_HEIGHT = 32, 18
 """Point samples of the luma plane: enough to tell black, frozen and cut, and it keeps the noise that a mean loses."""
 
@@ -67,4 +69,10 @@ class RulesFeatures(RulesMedia):
     text_vectors: tuple[bytes, ...] = Field((), repr=False)
 
 
-Features = Annotated[SegmentFeatures | TextFeatures | TickFeatures | RulesFeatures, Field(discriminator="kind")]
+class ForgetFeatures(ForgetMedia):
+    pass
+
+
+Features = Annotated[
+    SegmentFeatures | TextFeatures | TickFeatures | RulesFeatures | ForgetFeatures, Field(discriminator="kind")
+]

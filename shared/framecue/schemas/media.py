@@ -112,4 +112,13 @@ class RulesMedia(Wire):
     at_ms: int | None = None
 
 
-Media = Annotated[SegmentMedia | TextMedia | Tick | RulesMedia, Field(discriminator="kind")]
+class ForgetMedia(Wire):
+    """A stream's run ends at this record, and whatever is remembered of the stream is let go."""
+
+    kind: Literal["forget"] = "forget"
+    v: Literal[1] = 1
+    stream: StreamId
+    at_ms: int | None = None
+
+
+Media = Annotated[SegmentMedia | TextMedia | Tick | RulesMedia | ForgetMedia, Field(discriminator="kind")]
