@@ -260,6 +260,11 @@ def variables() -> dict[str, FieldInfo]:
     }
 
 
+def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that this one starts: its own, with `changes`."""
+    return {**os.environ, **changes}
+
+
 def env_example() -> str:
     """The text of `deploy/.env.example`: every variable with its default, meaning and bounds."""
     lines = [
