@@ -5,10 +5,8 @@ It holds no logic of theirs: it reads options, files and settings, pushes, and w
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -16,25 +14,24 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from framecue.errors import DamagedMediaError, SetupError, UnsupportedMediaError
-from framecue.media.segmenting import CutSegment, MediaInfo, probe
+from framecue.errors import DamagedMediaError, SetupError
+from framecue.media.segmenting import CutSegment, probe
 from framecue.models.protocols import Model
 from framecue.schemas.annotation import Annotation
-from framecue.schemas.base import STREAM_ID
 from framecue.schemas.event import WARNING, Event
 from framecue.schemas.results import PublishedResult
 from framecue.schemas.segment import SegmentHeaders, segment_headers
 from framecue.settings import Settings, load_settings, overlaid
 from framecue.timeline import to_ms
 from framecue_services.cli.embedded import EmbeddedPipeline
-from framecue_services.cli.film import read_words, segments, sidecars
+from framecue_services.cli.film import check_readable, read_words, segments, sidecars, stream_of
 from framecue_services.cli.output import write_line
+from framecue_services.cli.progress import Advance, along_film
 from framecue_services.cli.report.recording import Recording
 from framecue_services.cli.rules_file import DEFAULT_RULES, read_rules
 from framecue_services.cli.running import load, pipeline, refusals, write_report
-from framecue_services.cli.wording import clean, clock
+from framecue_services.cli.wording import clean
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def analyze_film(
     out, err = out or sys.stdout.buffer, err or Console(stderr=True, highlight=False, soft_wrap=True)
     rules = read_rules(request.rules, default=DEFAULT_RULES)
     settings = _settings(request)
-    stream = _stream(request)
+    stream = stream_of(request.film, request.stream)
     _check_places(request)
     limits = settings.ingest.limits()
     info = probe(request.film, limits=limits)
@@ -80,7 +77,8 @@ def analyze_film(
     for sentence in (*words.sources, *unread):
         err.print(f"framecue: {clean(sentence)}", markup=False)
     windows = 0
-    with _progress(err, info) as advance:
+    total_ms = None if info.duration is None else to_ms(info.duration)
+    with along_film(err, total_ms, doing="loading the model") as advance:
         model = load(settings)
         pieces = segments(
             request.film,
@@ -124,7 +122,7 @@ def _play(
     running: EmbeddedPipeline,
     stream: str,
     pieces: Iterator[tuple[CutSegment, SegmentHeaders]],
-    advance: Callable[[int], None],
+    advance: Advance,
     *,
     at_once: int,
 ) -> Iterator[PublishedResult]:
@@ -136,7 +134,7 @@ def _play(
         for piece, headers in some:
             running.push_segment(stream, piece.data, headers=segment_headers(headers))
         yield from running.pump()
-        advance(to_ms(some[-1][0].end))
+        advance(to_ms(some[-1][0].end), "watching")
     yield from running.finish(stream)
 
 
@@ -151,22 +149,9 @@ def _settings(request: AnalyzeRequest) -> Settings:
     return overlaid(load_settings(), given)
 
 
-def _stream(request: AnalyzeRequest) -> str:
-    """The stream id asked for, else one made of the film's name; raises SetupError for an impossible one."""
-    if request.stream is None:
-        return re.sub(r"[^A-Za-z0-9._-]+", "-", request.film.stem)[:128].strip("-") or "film"
-    if not STREAM_ID.fullmatch(request.stream):
-        raise SetupError(f"{request.stream!r} is no stream id: use 1 to 128 of A-Z a-z 0-9 . _ -")
-    return request.stream
-
-
 def _check_places(request: AnalyzeRequest) -> None:
     """Whether the film can be read and the report written, before an hour is spent."""
-    try:
-        with request.film.open("rb"):
-            pass
-    except OSError as e:
-        raise UnsupportedMediaError(f"{request.film} cannot be read: {(e.strerror or str(e)).lower()}") from e
+    check_readable(request.film)
     report = request.report
     if report is None:
         return
@@ -177,19 +162,3 @@ def _check_places(request: AnalyzeRequest) -> None:
     inputs = (request.film, *(request.subtitles or ()), *filter(None, (request.rules,)))
     if report.exists() and any(path.exists() and report.samefile(path) for path in inputs):
         raise SetupError(f"the report cannot go to {report}: that is what is read; name another page")
-
-
-@contextmanager
-def _progress(err: Console, info: MediaInfo) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing anywhere else; the function it gives takes the media time reached, in ms."""
-    total = None if info.duration is None else to_ms(info.duration)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[at]}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("loading the model", total=total, at="")
-
-        def advance(until_ms: int) -> None:
-            at = clock(until_ms // 1000 * 1000)
-            of = "" if total is None else f" of {clock(total // 1000 * 1000)}"
-            progress.update(task, description="watching", completed=until_ms, at=f"{at}{of}")
-
-        yield advance

@@ -13,11 +13,12 @@ from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 
-from framecue.errors import SubtitleError
+from framecue.errors import SetupError, SubtitleError, UnsupportedMediaError
 from framecue.media.decoding import DecodeLimits
 from framecue.media.documents import read_document
 from framecue.media.segmenting import CutSegment, MediaInfo, cut
 from framecue.media.text_tracks import read_file_tracks
+from framecue.schemas.base import STREAM_ID
 from framecue.schemas.media import Cue
 from framecue.schemas.segment import CUES_MAX, CueIn, SegmentHeaders
 from framecue.timeline import to_ms
@@ -40,6 +41,24 @@ class Words:
     cues: tuple[CueIn, ...]
     sources: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+def stream_of(film: Path, asked: str | None) -> str:
+    """The stream id asked for, else one made of the film's name; raises SetupError for an impossible one."""
+    if asked is None:
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", film.stem)[:128].strip("-") or "film"
+    if not STREAM_ID.fullmatch(asked):
+        raise SetupError(f"{asked!r} is no stream id: use 1 to 128 of A-Z a-z 0-9 . _ -")
+    return asked
+
+
+def check_readable(film: Path) -> None:
+    """Raises UnsupportedMediaError where `film` cannot even be opened."""
+    try:
+        with film.open("rb"):
+            pass
+    except OSError as e:
+        raise UnsupportedMediaError(f"{film} cannot be read: {(e.strerror or str(e)).lower()}") from e
 
 
 def sidecars(film: Path) -> tuple[Path, ...]:

@@ -19,8 +19,9 @@ def instant(text: str, *, now_ms: int) -> int | Literal["now", "oldest"]:
     Raises SetupError for anything else.
     """
     said = text.strip()
-    if said == "now" or said == "oldest":
-        return said
+    match said:
+        case "now" | "oldest":
+            return said
     if span := _SPAN.fullmatch(said.lower()):
         return max(0, now_ms - round(float(span[1]) * _UNIT_MS[span[2]]))
     try:
