@@ -1,26 +1,61 @@
-"""The delivery loop: work first, then one atomic commit of everything that a batch gave. It knows no stage.
+"""The delivery loop: work first, then one atomic commit of everything that was made. It knows no stage.
+
+One thread reads and commits, always, and takes the numbered steps of `Loop.run_once`; the work is done beside it.
+Whatever fails, what the broker says is committed is what happened: the loop forgets the rest and starts from there.
 
 Errors are of two kinds. The data's fault is the stage's own business: it returns a dead letter and goes on. Our own
-fault has a limit, so that a bad deploy cannot empty a topic into the dead letters: past 1 % of the last 1 000 records
-the loop raises, and nothing of that batch is committed.
+fault is tried again with less at once, down to the one record that cannot be worked on, which becomes a dead letter;
+and it has a limit, so that a bad deploy cannot empty a topic into the dead letters: past 1 % of the last 1 000 records
+the loop stops. A record that ends the process is found the same way, by `broker.attempts`.
 """
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, Protocol, TypeVar
 
-from framecue.broker.protocol import Broker, Message, Offsets, Record, TopicPartition
-from framecue.errors import InternalError
+from framecue.broker.attempts import ATTEMPTS_MAX, Attempts
+from framecue.broker.protocol import Broker, Message, Record, TopicPartition, check_size, place, size
+from framecue.broker.publishing import dead_letter
+from framecue.broker.queue import Queue
+from framecue.errors import (
+    BrokerError,
+    DisplacedError,
+    FaultRateError,
+    FrameCueError,
+    InternalError,
+    SetupError,
+    StoreError,
+)
 
+T = TypeVar("T")
 LAST_RECORDS = 1_000
 """How far back failures are counted."""
 MAX_FAILED = 10
 """1 % of them: also the most that may fail of the first few, so one odd record does not stop a young worker."""
-MAX_RECORDS = 32
-"""The most records of one batch; of 2 s segments, about a minute of video."""
+BUSY_S, IDLE_S = 0.02, 0.25
+"""How long to wait for records while work may be done at any moment, and while there is none."""
+BACK_OFF_S, BACK_OFF_MAX_S = 0.05, 2.0
+FINISH_S = 10.0
+"""How long a worker that is told to stop waits for the work under way."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Bounds of one loop; `settings.DeliverySettings` says what each is for."""
+
+    max_records: int = 32
+    queue_bytes: int = 64 << 20
+    commit_every_ms: int = 100
+    commit_bytes: int = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -50,8 +85,10 @@ class Position:
 class Stage(Protocol):
     """One step. `handle`, `take` and `leave` are called from one thread, `note` and `tick` from another.
 
-    Most stages are maps and derive from `MapStage`.
+    Most stages are maps and derive from `MapStage`. `tick_every_s` None: `tick` is never called.
     """
+
+    tick_every_s: float | None
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
         """What `batch` gives; sends nothing itself. May block for as long as the work takes.
@@ -77,12 +114,14 @@ class Stage(Protocol):
         ...
 
     def tick(self, positions: Mapping[TopicPartition, Position], *, now_ms: int) -> tuple[Message, ...]:
-        """What is to be written about the partitions owned; asked once a second, with the broker's time."""
+        """What is to be written about the partitions owned; with the broker's time, taken before `positions`."""
         ...
 
 
 class MapStage:
     """A stage without state: every record for itself."""
+
+    tick_every_s: float | None = None
 
     def take(self, at: TopicPartition, note: str) -> None:
         """Nothing to remember."""
@@ -104,72 +143,427 @@ class ErrorBudget:
 
     def __init__(self, *, last_records: int = LAST_RECORDS, max_failed: int = MAX_FAILED) -> None:
         self._batches: deque[tuple[int, int]] = deque()
-        self._records = self._failed = 0
+        self._records = 0
         self._last_records, self._max_failed = last_records, max_failed
 
+    def check(self, records: int, failed: int) -> None:
+        """Raises FaultRateError when too many would have failed with one more batch, of which `failed` did."""
+        failures, total = failed, records
+        for old_records, old_failed in reversed(self._batches):
+            if total >= self._last_records:
+                break
+            failures, total = failures + old_failed, total + old_records
+        if failed and failures > self._max_failed:
+            raise FaultRateError(
+                f"{failures} of the last {total} records failed by our own fault, more than {self._max_failed}: "
+                "stopping, so that good input does not end in the dead letters"
+            )
+
     def spend(self, records: int, failed: int) -> None:
-        """Counts one batch; raises InternalError when too many of the last records failed."""
+        """Counts one batch that was committed."""
         self._batches.append((records, failed))
         self._records += records
-        self._failed += failed
         while self._records - self._batches[0][0] >= self._last_records:
-            old_records, old_failed = self._batches.popleft()
-            self._records -= old_records
-            self._failed -= old_failed
-        if self._failed > self._max_failed:
-            raise InternalError(
-                f"{self._failed} of the last {self._records} records failed by our own fault, more than "
-                f"{self._max_failed}: stopping, so that good input does not end in the dead letters"
-            )
+            self._records -= self._batches.popleft()[0]
 
 
 class Loop:
-    """One stage over its topics, as a member of `group`. From one thread."""
+    """One stage over its topics, as a member of `group`. Every method from one thread, but for `Stage` calls.
+
+        poll ──► queue ──► work thread: handle ──► done ──► one commit: outputs, offsets, notes
+                  │ full: pause                     │
+                  └──────── seek to committed ◄─────┴── anything failed: forget, take again
+
+    Without `executor` the work is done in the calling thread, which is how one process runs all stages in turn.
+    """
 
     def __init__(
-        self, broker: Broker, stage: Stage, *, group: str, topics: Sequence[str], max_records: int = MAX_RECORDS
+        self,
+        broker: Broker,
+        stage: Stage,
+        *,
+        group: str,
+        topics: Sequence[str],
+        settings: LoopSettings = LoopSettings(),
+        executor: Executor | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._broker, self._stage = broker, stage
-        self._consumer = broker.consumer(group, topics)
-        self._max_records = max_records
+        self._broker, self._stage, self._group = broker, stage, group
+        self._settings, self._monotonic = settings, monotonic
+        self._executor = executor or InlineExecutor()
+        self._commit_every_s = 0 if executor is None else settings.commit_every_ms / 1000
+        self._owned: dict[TopicPartition, _Owned] = {}
+        self._queue = Queue(settings.queue_bytes)
+        self._working: _Work | None = None
+        self._chores: deque[Future[None]] = deque()
+        self._done: list[_Done] = []
+        self._condemned: dict[tuple[TopicPartition, int], Exception] = {}
         self._budget = ErrorBudget()
+        self._ticked_at = self._not_before = -math.inf
+        self._must_start_over = self._is_paused = False
+        self._consumer = broker.consumer(group, topics, before_handover=self._hand_over)
+
+    @property
+    def settled(self) -> bool:
+        """Whether partitions are owned, their state is restored, and nothing has failed since."""
+        return bool(self._owned) and not self._chores and not self._must_start_over
+
+    @property
+    def waiting_records(self) -> int:
+        """How many records were read and wait for work."""
+        return len(self._queue)
 
     def run_once(self, *, timeout_s: float = 0.0) -> Outputs | None:
-        """One batch from poll to commit; what was committed, or None when nothing came within `timeout_s`.
+        """One turn: what it committed, or None when nothing was. Waits up to `timeout_s` for something to read.
 
-        When anything raises, nothing of the batch was written and the consumer stands where the group last committed.
+        When anything raises, nothing of what was not committed counts: the next turn begins where the group last
+        committed. Raises what a stage or the broker raised.
         """
         try:
-            # 1. Read. Nothing is promised yet.
-            batch = self._consumer.poll(self._max_records, timeout_s=timeout_s)
-            if not batch:
-                return None
-            # 2. Work: decode, embed, fold. No transaction is open, however long it takes.
-            outputs = self._stage.handle(batch)
-            # 3. Stop rather than dead-letter a whole topic.
-            self._budget.spend(len(batch), outputs.failed)
-            # 4. Begin, send, check every send, offsets, commit: one call of the broker, all or nothing.
-            self._broker.commit(outputs.messages, consumer=self._consumer, offsets=_after(batch))
+            # 1. Start over, where the last turn failed: what is committed is what happened.
+            self._start_over()
+            # 2. Read, always: a member that does not poll holds up its whole group. What may not wait is paused.
+            self._read(timeout_s)
+            # 3. Forget what went to others, take what came: state is made again beside this thread.
+            self._change_hands()
+            # 4. Work, beside this thread: decode, embed, fold. No transaction is open, however long it takes.
+            self._work()
+            # 5. Take up what is done; more faults of our own than may be stop the worker before they are written.
+            self._collect()
+            # 6. Begin, send, check every send, offsets, commit: one call of the broker, all or nothing, and late.
+            committed = self._commit() if self._is_due() else None
+            # 7. Say how far the partitions are read, once a second.
+            self._tick()
         except BaseException:
-            # 5. Nothing happened: read again from what is committed.
-            self._rewind()
+            # 8. Nothing of the rest happened.
+            self._must_start_over = True
             raise
-        return outputs
+        return committed
 
     def drain(self) -> Iterator[Outputs]:
-        """Batch after batch, until nothing is left to read."""
+        """Turn after turn, until nothing is left to read."""
         while (outputs := self.run_once()) is not None:
             yield outputs
+
+    def run(self, stop: Event, *, on_settled: Callable[[bool], None] = lambda _: None) -> None:
+        """Turns until `stop` is set, then hands over in good order. `on_settled` hears when `settled` changes.
+
+        What the broker, the store or a batch raises is logged, and tried again from what is committed. Raises
+        DisplacedError, SetupError, and FaultRateError once too many records failed.
+        """
+        failures, settled = 0, False
+        while not stop.is_set():
+            try:
+                self.run_once(timeout_s=BUSY_S if self._working or self._chores else IDLE_S)
+                failures = 0 if self.settled else failures
+            except (DisplacedError, SetupError, FaultRateError):
+                on_settled(False)
+                raise
+            except Exception as e:
+                failures += 1
+                pause_s = min(BACK_OFF_S * 2 ** min(failures, 10), BACK_OFF_MAX_S)
+                self._not_before = self._monotonic() + pause_s
+                unforeseen = None if isinstance(e, FrameCueError) else e  # only its trace says what happened
+                _log.warning("%s: %s; trying again in %.1f s", self._group, e, pause_s, exc_info=unforeseen)
+                if isinstance(e, BrokerError):
+                    stop.wait(pause_s)
+            if settled != self.settled:
+                settled = self.settled
+                on_settled(settled)
+        self._finish()
 
     def close(self) -> None:
         """Leaves the group."""
         self._consumer.close()
 
-    def _rewind(self) -> None:
-        for at in self._consumer.assignment():
-            self._consumer.seek(at, self._consumer.committed(at))
+    # 1
+
+    def _start_over(self) -> None:
+        """Reads again from what is committed, with state that rests on nothing else."""
+        if not self._must_start_over:
+            return
+        self._queue.clear()
+        self._done.clear()
+        self._chores.clear()
+        if self._working is not None:
+            self._working.void = self._working.places
+        for at, owned in self._owned.items():
+            owned.committed = self._consumer.committed(at)
+            owned.attempts.stored = -1
+            self._consumer.seek(at, owned.committed)
+        for at in self._owned:
+            self._take(at, forget=True)
+        self._must_start_over = False
+
+    # 2
+
+    def _read(self, timeout_s: float) -> None:
+        full = self._queue.is_full or (self._is_paused and not self._queue.is_low)
+        if full:
+            self._consumer.pause(self._owned.keys())  # each time, since a new partition comes unpaused
+        elif self._is_paused:
+            self._consumer.resume(self._owned.keys())
+        self._is_paused = full
+        ready = self._queue and self._working is None and self._monotonic() >= self._not_before
+        records = self._consumer.poll(self._settings.max_records, timeout_s=0 if ready else timeout_s)
+        self._queue.extend(records)
+
+    # 3
+
+    def _change_hands(self) -> None:
+        assignment = self._consumer.assignment()
+        gone = [at for at, owned in self._owned.items() if assignment.get(at) != owned.number]
+        for at in gone:
+            self._drop(at)
+        for at, number in assignment.items():
+            if at not in self._owned:
+                committed, end = self._consumer.committed(at), self._consumer.end(at)
+                attempt, note = _read_note(self._consumer.note(at))
+                if at in gone:  # and back within one poll: what was read since, and the position, tell nothing
+                    self._consumer.seek(at, committed)
+                self._owned[at] = _Owned(number, committed, note, Attempts.seen(attempt, committed=committed, end=end))
+                self._take(at)
+
+    def _drop(self, at: TopicPartition) -> None:
+        """`at` is somebody else's: what was read of it, and made of that, is theirs to do again."""
+        del self._owned[at]
+        self._queue.drop(at)
+        self._done = [d.without(at) for d in self._done]
+        if self._working is not None:
+            self._working.void.add(at)
+        self._chores.append(self._executor.submit(self._stage.leave, at))
+
+    def _take(self, at: TopicPartition, *, forget: bool = False) -> None:
+        if forget:
+            self._chores.append(self._executor.submit(self._stage.leave, at))
+        self._chores.append(self._executor.submit(self._stage.take, at, self._owned[at].note))
+
+    # 4
+
+    def _work(self) -> None:
+        while self._chores and self._chores[0].done():
+            self._chores.popleft().result()
+        if self._working is not None or self._chores or self._monotonic() < self._not_before:
+            return
+        batch = self._next_batch()
+        if not batch:
+            return
+        self._mark(batch)
+        if len(batch) == 1 and (error := self._condemned.get(_spot(batch[0]))) is not None:
+            letter = dead_letter(batch[0], self._group, error)
+            self._working = _Work(batch, self._executor.submit(lambda: Outputs(((letter,),), failed=1)))
+        else:
+            self._working = _Work(batch, self._executor.submit(self._stage.handle, batch))
+
+    def _next_batch(self) -> list[Record]:
+        """What is worked on next: of a suspect partition only a little, alone, and with everything before committed."""
+        for at, owned in self._owned.items():
+            front = self._queue.front(at)
+            if front is None or not owned.attempts.is_suspect(front.offset):
+                continue
+            if self._done:
+                return []
+            attempts = owned.attempts
+            if attempts.died >= ATTEMPTS_MAX:
+                self._condemned[_spot(front)] = InternalError(f"{attempts.died} attempts at it ended the process")
+            at_once = 1 if _spot(front) in self._condemned else attempts.at_once
+            return self._queue.take(min(at_once, self._settings.max_records), of=at)
+        return self._queue.take(self._settings.max_records)
+
+    def _mark(self, batch: Sequence[Record]) -> None:
+        """Counts the attempt beside the committed offset before it begins, where that does not say so already."""
+        notes = {}
+        for at in {place(r) for r in batch}:
+            owned = self._owned[at]
+            if (attempt := owned.attempts.now) != owned.attempts.stored:
+                notes[at] = _write_note(attempt, self._stage.note(at))
+                owned.attempts.stored = attempt
+        if notes:
+            offsets = {at: self._owned[at].committed for at in notes}
+            self._broker.commit((), consumer=self._consumer, offsets=offsets, notes=notes)
+
+    # 5
+
+    def _collect(self) -> None:
+        work = self._working
+        if work is None or not work.future.done():
+            return
+        self._working = None
+        if work.void >= work.places:
+            return
+        try:
+            outputs = work.future.result()
+            _check(outputs, work.batch)
+        except (BrokerError, StoreError, SetupError):
+            raise  # whatever the batch
+        except Exception as e:
+            if not work.void:
+                self._blame(work.batch, e)
+            raise
+        done = _Done(work.batch, outputs.given, outputs.failed, self._monotonic())
+        for at in work.void:
+            done = done.without(at)
+        if done.batch:
+            self._budget.check(len(done.batch), done.failed)
+            self._done.append(done)
+
+    def _blame(self, batch: Sequence[Record], error: Exception) -> None:
+        """The next attempt takes less at once; one record alone that fails is a dead letter."""
+        if len(batch) == 1:
+            self._budget.check(1, 1)
+            self._condemned[_spot(batch[0])] = error
+        for record in batch:
+            self._owned[place(record)].attempts.suspect(record.offset + 1, tried=len(batch))
+
+    # 6
+
+    def _is_due(self) -> bool:
+        """Whether what is done is to be written: it waited long enough, it is enough, or nothing else goes on."""
+        if not self._done:
+            return False
+        idle = self._working is None and not self._queue
+        waited_s = self._monotonic() - self._done[0].at
+        enough = sum(d.size for d in self._done) >= self._settings.commit_bytes
+        careful = any(owned.attempts.is_suspect(owned.committed) for owned in self._owned.values())
+        return idle or enough or careful or waited_s >= self._commit_every_s
+
+    def _commit(self) -> Outputs:
+        done, self._done = self._done, []
+        outputs = Outputs(tuple(g for d in done for g in d.given), failed=sum(d.failed for d in done))
+        offsets = {place(r): r.offset + 1 for d in done for r in d.batch}
+        notes = {at: self._note(at, offset) for at, offset in offsets.items()}
+        self._broker.commit(outputs.messages, consumer=self._consumer, offsets=offsets, notes=notes)
+        for at, offset in offsets.items():
+            self._owned[at].committed = offset
+        for d in done:
+            self._budget.spend(len(d.batch), d.failed)
+            for record in d.batch:
+                self._condemned.pop(_spot(record), None)
+        return outputs
+
+    def _note(self, at: TopicPartition, offset: int) -> str:
+        """What stands beside `offset`: the attempt at what follows, which may be under way before the next commit."""
+        return _write_note(self._owned[at].attempts.pass_by(offset), self._stage.note(at))
+
+    # 7
+
+    def _tick(self) -> None:
+        every_s = self._stage.tick_every_s
+        if every_s is None or self._monotonic() < self._ticked_at + every_s or self._chores:
+            return
+        if (now_ms := self._broker.now_ms()) is None:
+            return
+        self._ticked_at = self._monotonic()
+        ends = {at: self._consumer.end(at) for at in self._owned}
+        messages = self._stage.tick(
+            {at: Position(self._owned[at].committed, end) for at, end in ends.items()}, now_ms=now_ms
+        )
+        if messages:
+            self._broker.commit(messages, consumer=self._consumer)
+
+    # leaving in good order
+
+    def _hand_over(self, partitions: Collection[TopicPartition]) -> None:
+        """Partitions go to another member: what is done is written, and what is not was not an attempt that died."""
+        if self._must_start_over:
+            return
+        if self._done:
+            self._commit()
+        leaving = [at for at in partitions if at in self._owned]
+        offsets = {at: self._owned[at].committed for at in leaving}
+        notes = {at: _write_note(self._owned[at].attempts.died, self._stage.note(at)) for at in leaving}
+        if offsets:
+            self._broker.commit((), consumer=self._consumer, offsets=offsets, notes=notes)
+
+    def _finish(self) -> None:
+        """Waits a while for the work that is under way, commits it, says that nothing died, and leaves."""
+        try:
+            deadline = self._monotonic() + FINISH_S
+            self._not_before = math.inf  # nothing new is begun
+            while self._working is not None and self._monotonic() < deadline:
+                self.run_once(timeout_s=BUSY_S)
+            self._hand_over(self._owned.keys())
+        except InternalError as e:
+            _log.warning("%s: what was not committed will be done again: %s", self._group, e)
+        finally:
+            self.close()
 
 
-def _after(batch: Sequence[Record]) -> Offsets:
-    """Where to go on after `batch`."""
-    return {TopicPartition(r.topic, r.partition): r.offset + 1 for r in batch}
+class InlineExecutor(Executor):
+    """Does the work at once, in the thread that asks for it."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """A future that is done."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as e:
+            future.set_exception(e)
+        return future
+
+
+@dataclass
+class _Owned:
+    """A partition of ours: `number` is the one of this assignment, `committed` where the group would go on."""
+
+    number: int
+    committed: int
+    note: str
+    attempts: Attempts
+
+
+@dataclass
+class _Work:
+    """A batch under way; what it gives for the partitions in `void` is not wanted any more."""
+
+    batch: Sequence[Record]
+    future: Future[Outputs]
+    void: set[TopicPartition] = field(default_factory=set)
+
+    @property
+    def places(self) -> set[TopicPartition]:
+        return {place(r) for r in self.batch}
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A batch that waits for its commit since `at`, on the monotonic clock."""
+
+    batch: Sequence[Record]
+    given: tuple[tuple[Message, ...], ...]
+    failed: int
+    at: float
+
+    @property
+    def size(self) -> int:
+        return sum(size(message) for given in self.given for message in given)
+
+    def without(self, at: TopicPartition) -> _Done:
+        """The same less what came of one partition."""
+        kept = [(r, g) for r, g in zip(self.batch, self.given, strict=True) if place(r) != at]
+        return _Done([r for r, _ in kept], tuple(g for _, g in kept), self.failed, self.at)
+
+
+def _check(outputs: Outputs, batch: Sequence[Record]) -> None:
+    """Raises InternalError where a stage gave what cannot be written."""
+    if len(outputs.given) != len(batch):
+        raise InternalError(f"the stage gave {len(outputs.given)} answers for {len(batch)} records")
+    try:
+        for message in outputs.messages:
+            check_size(message)
+    except BrokerError as e:
+        raise InternalError(f"the stage gave what cannot be written: {e}") from e
+
+
+def _spot(record: Record) -> tuple[TopicPartition, int]:
+    return place(record), record.offset
+
+
+def _write_note(attempt: int, note: str) -> str:
+    return f"{attempt} {note}".strip()
+
+
+def _read_note(text: str) -> tuple[int, str]:
+    """The attempt and what the stage noted; none where somebody else wrote something."""
+    attempt, _, note = text.partition(" ")
+    return (int(attempt), note) if attempt.isascii() and attempt.isdigit() else (0, "")

@@ -196,6 +196,11 @@ def known_topic(name: str) -> Topic:
     return TOPICS[name]
 
 
+def place(record: Record) -> TopicPartition:
+    """The partition that `record` was read from."""
+    return TopicPartition(record.topic, record.partition)
+
+
 def placed(message: Message, partitions: int) -> int:
     """The partition that `message` belongs on; raises BrokerError when neither it nor its key says."""
     if message.partition is not None:
