@@ -47,7 +47,7 @@ def kafka_jars(cache: Path | None = None) -> Path:
 
     Raises SetupError where they cannot be had.
     """
-    folder = (cache or _user_cache()) / f"kafka-{KAFKA}"
+    folder = _jars_in(cache)
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".kafka-", dir=folder.parent) as work:
@@ -58,6 +58,11 @@ def kafka_jars(cache: Path | None = None) -> Path:
                 if not folder.is_dir():
                     raise
     return folder
+
+
+def has_jars(cache: Path | None = None) -> bool:
+    """Whether `kafka_jars` has them at hand."""
+    return _jars_in(cache).is_dir()
 
 
 def _fetch(work: Path) -> Path:
@@ -128,7 +133,9 @@ def _version_of(java: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _user_cache() -> Path:
-    from platformdirs import user_cache_path  # of the extra `local`
+def _jars_in(cache: Path | None) -> Path:
+    if cache is None:
+        from platformdirs import user_cache_path  # of the extra `local`
 
-    return user_cache_path("framecue")
+        cache = user_cache_path("framecue")
+    return cache / f"kafka-{KAFKA}"

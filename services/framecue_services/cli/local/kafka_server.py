@@ -16,7 +16,7 @@ from pathlib import Path
 
 from framecue.errors import SetupError
 from framecue.schemas.topics import DEADLETTER_MAX_BYTES
-from framecue_services.cli.local.java import find_java, kafka_jars
+from framecue_services.cli.local.java import KAFKA, find_java, has_jars, kafka_jars
 from framecue_services.cli.local.processes import Process
 from framecue_services.cli.local.server import HOST, Server, ask
 
@@ -89,6 +89,11 @@ class KafkaServer(Server):
     def bootstrap(self) -> str:
         return f"{HOST}:{self.port}"
 
+    @property
+    def starting(self) -> str:
+        fetched = has_jars(self._cache)
+        return super().starting if fetched else f"fetching Kafka {KAFKA} (43 MB, only this once)"
+
     def prepare(self) -> Sequence[str]:
         java, classes = find_java(), str(kafka_jars(self._cache) / "*")
         properties, logging = self._configure()
@@ -111,7 +116,11 @@ class KafkaServer(Server):
         self.folder.mkdir(parents=True, exist_ok=True)
         properties.write_text(
             _PROPERTIES.format(
-                host=HOST, port=self.port, controller=self.port + 1, data=self._data, limit=DEADLETTER_MAX_BYTES
+                host=HOST,
+                port=self.port,
+                controller=self.port + 1,
+                data=_escaped(self._data),
+                limit=DEADLETTER_MAX_BYTES,
             )
         )
         logging.write_text(_LOGGING)
@@ -125,3 +134,14 @@ class KafkaServer(Server):
         except subprocess.CalledProcessError as e:
             said = (e.stderr or e.stdout).strip().splitlines()
             raise SetupError(f"Kafka cannot use the folder {self._data}: {said[-1] if said else e}") from e
+
+
+def _escaped(path: Path) -> str:
+    """A path as a file of Java properties holds it: ASCII, since that is how they are read."""
+    if "," in str(path):
+        raise SetupError(
+            f"Kafka takes no folder with a comma in its name: {path}; set FRAMECUE_LOCAL__FOLDER to another"
+        )
+    units = str(path).encode("utf-16-be")
+    codes = (int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2))
+    return "".join(chr(code) if 0x20 < code < 0x7F and code != 0x5C else f"\\u{code:04x}" for code in codes)

@@ -45,9 +45,14 @@ class Process:
         """Asks it to end, and kills it and its children once `within_s` is over. Nothing of it runs afterwards."""
         if not self.alive:
             return
-        self._signal(signal.SIGTERM, signal.SIGCONT)  # a stopped process would not hear of it otherwise
+        self.ask_to_stop()
         self._wait(within_s)
         self._end()
+
+    def ask_to_stop(self) -> None:
+        """Asks it to end, and does not wait."""
+        if self.alive:
+            self._signal(signal.SIGTERM, signal.SIGCONT)  # a stopped process would not hear of it otherwise
 
     def kill(self) -> None:
         """Ends it and its children at once."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from framecue.errors import SetupError
@@ -61,10 +61,20 @@ class Server(ABC):
         if self.process is not None:
             self.process.stop(within_s=within_s)
 
+    def ask_to_stop(self) -> None:
+        """Asks it to end, and does not wait: several are quicker together."""
+        if self.process is not None:
+            self.process.ask_to_stop()
+
     def kill(self) -> None:
         """Ends it as a power cut would; its data stays as it is."""
         if self.process is not None:
             self.process.kill()
+
+    @property
+    def starting(self) -> str:
+        """What `launch` does, for people who wait for it."""
+        return f"starting {self.name}"
 
     @abstractmethod
     def prepare(self) -> Sequence[str]:
@@ -87,22 +97,29 @@ class Server(ABC):
         return "".join(f"\n  {line}" for line in lines)
 
 
-def await_ready(servers: Iterable[Server], *, within_s: float = START_SECONDS) -> None:
-    """Returns when all answer. Raises SetupError for the first that ended or was too slow, which is ended."""
+def await_ready(
+    servers: Iterable[Server], *, within_s: float = START_SECONDS, ready: Callable[[Server], None] = lambda _: None
+) -> None:
+    """Returns when all answer, each told to `ready` as it does.
+
+    Raises SetupError for the first that ended or was too slow; that one is ended.
+    """
     end = time.monotonic() + within_s
     waiting = list(servers)
     while waiting:
-        for server in waiting:
-            if not server.running:
-                raise SetupError(f"{server.name} ended while it was starting; its log {server.log} ends{said(server)}")
-            if time.monotonic() > end:
+        for server in list(waiting):
+            if server.answers():
+                waiting.remove(server)
+                ready(server)
+            elif not server.running:
+                raise SetupError(f"{server.name} ended while it was starting; {server.log} ends{_said(server)}")
+            elif time.monotonic() > end:
                 server.stop()
-                raise SetupError(f"{server.name} was not ready within {within_s:g} s; {server.log} ends{said(server)}")
-        waiting = [server for server in waiting if not server.answers()]
+                raise SetupError(f"{server.name} was not ready within {within_s:g} s; {server.log} ends{_said(server)}")
         time.sleep(STEP_SECONDS)
 
 
-def said(server: Server) -> str:
+def _said(server: Server) -> str:
     words = server.last_words()
     return f":{words}" if words else " with nothing"
 

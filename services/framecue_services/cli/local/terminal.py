@@ -1,0 +1,90 @@
+"""What `framecue up` and `framecue down` print: progress for people, plain lines when piped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.status import Status
+
+from framecue.settings import KafkaSettings, RedisSettings, Settings, load_settings
+from framecue_services.cli.local.deployment import Deployment
+from framecue_services.cli.local.server import Server
+from framecue_services.cli.local.service import SERVICES
+
+WIDTH = 11
+
+
+def run_up(services: Sequence[str] = SERVICES) -> None:
+    """Starts what does not run yet, and prints where everything is; raises SetupError with what to do."""
+    console = plain_console()
+    deployment = Deployment(load_settings())
+    with telling(console) as progress:
+        started = deployment.start(progress, services)
+    if started.already:
+        console.print(f"{'running':<{WIDTH}}{', '.join(started.already)} (from before)")
+    introduce(console, deployment, started.settings)
+    console.print("\nnext: framecue push FILE --stream NAME · framecue watch · framecue latest NAME")
+    console.print("stop: framecue down")
+
+
+def run_down() -> None:
+    """Ends what runs, and prints it; its data and logs stay."""
+    console = plain_console()
+    deployment = Deployment(load_settings())
+    with telling(console) as progress:
+        ended = deployment.stop(progress)
+    console.print(f"ended {', '.join(ended)}" if ended else f"nothing runs that was started in {deployment.folder}")
+
+
+def run_purge() -> None:
+    """Deletes the data and logs of what has ended, and says so."""
+    deployment = Deployment(load_settings())
+    deployment.purge()
+    plain_console().print(f"deleted data and logs in {deployment.folder}")
+
+
+def plain_console() -> Console:
+    """A console that colours nothing by itself and breaks no line: addresses and commands are there to be copied."""
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+@contextmanager
+def telling(console: Console) -> Iterator[Telling]:
+    """A Progress that shows on `console` what takes a while, and a line for each server as it is ready."""
+    with console.status("") as status:
+        yield Telling(console, status)
+
+
+class Telling:
+    """See `telling`."""
+
+    def __init__(self, console: Console, status: Status) -> None:
+        self._console, self._status = console, status
+        self._began = time.monotonic()
+
+    def doing(self, what: str) -> None:
+        if self._console.is_terminal:
+            self._status.update(what)
+        else:
+            self._console.print(what)
+
+    def ready(self, server: Server) -> None:
+        after = time.monotonic() - self._began
+        self._console.print(f"{server.name:<{WIDTH}}ready after {after:.1f} s, process {server.pid}")
+
+
+def introduce(console: Console, deployment: Deployment, settings: Settings) -> None:
+    """Prints the addresses, and the variables by which other commands find them where they are not the usual ones."""
+    bootstrap, url = settings.kafka.bootstrap, settings.redis.url.get_secret_value()
+    for what, where in (("Kafka", bootstrap), ("Redis", url), ("logs", str(deployment.logs))):
+        console.print(f"{what:<{WIDTH}}{where}")
+    given = []
+    if bootstrap != KafkaSettings().bootstrap:
+        given.append(f"FRAMECUE_KAFKA__BOOTSTRAP={bootstrap}")
+    if url != RedisSettings().url.get_secret_value():
+        given.append(f"FRAMECUE_REDIS__URL={url}")
+    if given:
+        console.print(f"\nso that other commands find them: export {' '.join(given)}")
