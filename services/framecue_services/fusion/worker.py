@@ -1,19 +1,20 @@
 """Fusion: media records become features records, and these, folded, results. A batch is embedded first, then folded.
 
 The features are written beside the results that rest on them, so the same fold can be done again from the log without
-a model. It must not know how vectors are made or what the machines decide.
+a model: that is how a partition is taken over. It must not know how vectors are made or what the machines decide.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic
 
 from framecue.analysis.machine import Refused, Result
 from framecue.analysis.settings import MachineSettings
 from framecue.broker.loop import MapStage, Outputs
-from framecue.broker.protocol import Message, Record
+from framecue.broker.protocol import Broker, Message, Record, TopicPartition
 from framecue.broker.publishing import dead_letter, letter_message, result_message
 from framecue.clock import Clock
 from framecue.errors import MessageError
@@ -24,6 +25,7 @@ from framecue.schemas.deadletter import DeadLetter
 from framecue.schemas.features import Features, SegmentFeatures, TextFeatures
 from framecue.schemas.results import traceparent_of
 from framecue.schemas.topics import CAPTION_REQUESTS, FEATURES
+from framecue_services.fusion.checkpoints import Checkpoints, media_offset_header
 from framecue_services.fusion.embedding import Embedder, Source
 from framecue_services.fusion.folding import Folder
 
@@ -32,15 +34,38 @@ _log = logging.getLogger(__name__)
 
 
 class FusionWorker(MapStage):
-    """`broker.loop.Stage` over `media`. Keeps the state of its streams: thrown away with its loop.
+    """`broker.loop.Stage` over `media`. Keeps the state of its streams, by partition: made from the log when taken.
 
-    `clock` stamps the time of publication; None leaves it open, so that output is a function of input.
+    `clock` stamps the time of publication; None leaves it open, so that output is a function of input. Without `broker`
+    every partition starts afresh. `snapshot_every_ms` of the monotonic time `now_s` lie between two checkpoints of a
+    partition; None makes none.
     """
 
-    def __init__(self, model: Model, *, settings: MachineSettings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        settings: MachineSettings,
+        clock: Clock | None = None,
+        broker: Broker | None = None,
+        snapshot_every_ms: int | None = None,
+        now_s: Callable[[], float] = monotonic,
+    ) -> None:
         self._embedder = Embedder(model)
         self._folder = Folder(model.space, model=model.name, settings=settings)
         self._clock = clock
+        self._checkpoints = (
+            None
+            if broker is None
+            else Checkpoints(
+                broker,
+                space=model.space,
+                model=model.name,
+                settings=settings,
+                every_ms=snapshot_every_ms,
+                now_s=now_s,
+            )
+        )
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
         read = [_read(record) for record in batch]
@@ -54,15 +79,33 @@ class FusionWorker(MapStage):
             features = next(given)
             failed += any(_failed(f) for f in features)
             out.append(tuple(message for one in features for message in self._fold(record, one)))
+        for partition, last in {record.partition: i for i, record in enumerate(batch)}.items():
+            out[last] += self._checkpoint(partition)
         return Outputs(tuple(out), failed)
+
+    def take(self, at: TopicPartition, note: str) -> None:
+        """Raises SetupError where the log holds what this worker cannot go on from."""
+        if self._checkpoints is not None:
+            self._checkpoints.take(at.partition, self._folder)
+
+    def leave(self, at: TopicPartition) -> None:
+        self._folder.leave(at.partition)
+        if self._checkpoints is not None:
+            self._checkpoints.leave(at.partition)
 
     def finish(self, stream: str) -> tuple[Message, ...]:
         """What closing the stream's epoch gives; for input that ends without saying so."""
         return tuple(self._messages(self._folder.finish(stream), key=stream.encode(), trace=None))
 
+    def _checkpoint(self, partition: int) -> tuple[Message, ...]:
+        if self._checkpoints is None:
+            return ()
+        return self._checkpoints.messages(partition, self._folder.partition(partition))
+
     def _fold(self, record: Record, features: Features) -> Iterator[Message]:
-        yield Message(FEATURES.name, record.key, pack(features), record.headers, record.partition)
-        results = self._folder.fold(record.partition, features)
+        headers = (*record.headers, media_offset_header(record.offset))
+        yield Message(FEATURES.name, record.key, pack(features), headers, record.partition)
+        results = self._folder.fold(record.partition, features, offset=record.offset)
         yield from self._messages(results, key=record.key, trace=traceparent_of(record.headers))
 
     def _messages(self, results: Iterable[Result], *, key: bytes | None, trace: str | None) -> Iterator[Message]:

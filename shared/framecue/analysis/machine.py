@@ -23,6 +23,7 @@ from framecue.analysis.settings import MachineSettings
 from framecue.analysis.snapshot import Snapshot, StreamState, pack_state, unpack_state
 from framecue.analysis.spaces import Space
 from framecue.analysis.words import PENDING_MAX, PENDING_MAX_BYTES, Cue, WaitingText
+from framecue.errors import MessageError
 from framecue.schemas.event import SIGNAL_LOST, Reason
 from framecue.schemas.features import (
     CueFeatures,
@@ -70,10 +71,13 @@ class StreamMachine:
     @property
     def rules_in_use(self) -> Mapping[str, RulesFeatures]:
         """The rules records that the state refers to, by version: `restore` wants them back."""
-        used = {self._state.rules}
-        if self._state.epoch is not None:
-            used |= {w.rules for w in self._state.epoch.windows.values() if w.rules is not None}
+        used = self._rules_used
         return {version: record for version, record in self._records.items() if version in used}
+
+    @property
+    def run(self) -> int | None:
+        """The number of the open run; None while none is open."""
+        return None if self._state.epoch is None else self._state.epoch.number
 
     def push(self, record: Features) -> list[Result]:
         """What leaves because of `record`, in the order of publication."""
@@ -88,6 +92,17 @@ class StreamMachine:
                 return self._rules(record)
             case ForgetFeatures():
                 return self.finish()
+
+    def recall(self, tick: TickFeatures) -> bool:
+        """Takes a tick that had no effect, as `push` would; whether the stream knows its source.
+
+        A snapshot needs no renewing because of such ticks: the last one of each source, recalled, makes it current.
+        """
+        source = f"{tick.topic}/{tick.partition}"
+        if source not in self._state.sources:
+            return False
+        self._state.sources[source] = tick.at_ms if tick.caught_up else None
+        return True
 
     def finish(self) -> list[Result]:
         """Closes the open run: nothing more will come. A segment that is still held was a stray."""
@@ -108,10 +123,15 @@ class StreamMachine:
         settings: MachineSettings | None = None,
         rules: Mapping[str, RulesFeatures],
     ) -> StreamMachine:
-        """The machine that `snapshot` was taken of. `rules` are its `rules_in_use`, by version."""
+        """The machine that `snapshot` was taken of. `rules` hold its `rules_in_use`, by version.
+
+        Raises MessageError where they do not, or where the bytes are no snapshot.
+        """
         machine = cls(stream, space=space, model=model, settings=settings)
         machine._state = unpack_state(snapshot)
-        for version in rules:
+        for version in sorted(machine._rules_used - {""}):
+            if version not in rules:
+                raise MessageError(f"the snapshot of {stream} refers to the rules {version}, which are not there")
             machine._know(version, rules[version])
         if machine._state.epoch is not None:
             machine._fold = machine._fold_of(machine._state.epoch)
@@ -261,7 +281,8 @@ class StreamMachine:
         if (why := self._too_much(waiting)) is not None:
             return [Refused(text.origin, why, text.cues)]
         if self._fold is None or text.session not in (None, self._fold.state.session):
-            state.waiting.append(waiting)
+            if not waiting.says_again(state.waiting):
+                state.waiting.append(waiting)
             return []
         self._fold.state.active_at_ms = text.origin.at_ms
         self._bind(self._fold, waiting)
@@ -324,8 +345,15 @@ class StreamMachine:
         self._fold.use_rules(self._compiled[version])
         return list(self._fold.results())
 
+    @property
+    def _rules_used(self) -> set[str]:
+        """The versions that the state refers to."""
+        epoch = self._state.epoch
+        windows = () if epoch is None else epoch.windows.values()
+        return {self._state.rules, *(w.rules for w in windows if w.rules is not None)}
+
     def _know(self, version: str, record: RulesFeatures) -> None:
-        used = {self._state.rules, *self.rules_in_use, ""}
+        used = self._rules_used | {""}
         for gone in [v for v in self._compiled if v not in used]:
             del self._compiled[gone]
             self._records.pop(gone, None)
@@ -339,12 +367,8 @@ class StreamMachine:
 
     def _tick(self, tick: TickFeatures) -> list[Result]:
         """What silence means: unknown while the source lags behind, a lost signal soon, the end of the run at last."""
-        source = f"{tick.topic}/{tick.partition}"
-        if source not in self._state.sources:
-            return []
-        self._state.sources[source] = tick.at_ms if tick.caught_up else None
         fold = self._fold
-        if fold is None:
+        if not self.recall(tick) or fold is None:
             return []
         out: list[Result] = []
         if self._idle_since(fold.state, self._settings.idle_ms):

@@ -76,6 +76,11 @@ class WaitingText:
     cues: list[CueFeatures]
     warnings: list[str]
 
+    def says_again(self, others: Iterable[WaitingText]) -> bool:
+        """Whether it has no words, and one of `others` warns its run of the same."""
+        mine = (self.session, self.warnings)
+        return not self.cues and any((other.session, other.warnings) == mine for other in others)
+
 
 @dataclass
 class TextClock:

@@ -12,6 +12,7 @@ from framecue.schemas.caption import CaptionRequest
 from framecue.schemas.features import Features
 from framecue.schemas.media import Media
 from framecue.schemas.segment import first_error
+from framecue.schemas.snapshot import PartitionSnapshot, StreamSnapshot
 
 LIMITS = {
     "max_array_len": 100_000,
@@ -25,6 +26,8 @@ LIMITS = {
 _MEDIA: TypeAdapter[Media] = TypeAdapter(Media)
 _FEATURES: TypeAdapter[Features] = TypeAdapter(Features)
 _REQUEST: TypeAdapter[CaptionRequest] = TypeAdapter(CaptionRequest)
+_PARTITION: TypeAdapter[PartitionSnapshot] = TypeAdapter(PartitionSnapshot)
+_STREAM: TypeAdapter[StreamSnapshot] = TypeAdapter(StreamSnapshot)
 
 
 def pack(model: BaseModel) -> bytes:
@@ -49,6 +52,18 @@ def unpack_request(data: bytes) -> CaptionRequest:
     """Raises MessageError when `data` is no caption request."""
     request: CaptionRequest = _unpack(_REQUEST, data, "caption-request")
     return request
+
+
+def unpack_partition(data: bytes) -> PartitionSnapshot:
+    """Raises MessageError when `data` is no snapshot of a partition."""
+    snapshot: PartitionSnapshot = _unpack(_PARTITION, data, "partition snapshot")
+    return snapshot
+
+
+def unpack_stream(data: bytes) -> StreamSnapshot:
+    """Raises MessageError when `data` is no snapshot of a stream."""
+    snapshot: StreamSnapshot = _unpack(_STREAM, data, "stream snapshot")
+    return snapshot
 
 
 def _unpack(adapter: TypeAdapter[Any], data: bytes, what: str) -> Any:

@@ -15,6 +15,8 @@ MESSAGE_MAX_BYTES = 18 << 20
 """Room for a segment at its limit with its headers, or a media record of one."""
 DEADLETTER_MAX_BYTES = 20 << 20
 """Room for any message with the headers that say why it could not be used."""
+COMPACTED_SEGMENT_BYTES = 32 << 20
+"""Kafka compacts what is behind the segment it writes: whoever reads state again reads this much of the old at least."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Topic:
             "max.message.bytes": str(self.max_bytes),
             "message.timestamp.type": "LogAppendTime" if self.log_append_time else "CreateTime",
         }
+        if self.compacted:
+            out["segment.bytes"] = str(COMPACTED_SEGMENT_BYTES)
         if self.retention_ms is not None:
             out["retention.ms"] = str(self.retention_ms)
         return out

@@ -1,0 +1,231 @@
+"""Checkpoints: what a partition's fold is kept as on `snapshots`, and how it is made again from there and `features`.
+
+    media      … X │ X+1 …  committed        X  the last record that the checkpoint has folded
+    features   … E │ f(X+1) … │ end          E  the end of `features` when it was made, before its batch was committed
+
+What leads to X may stand on either side of E, what comes after X only behind it. So the state is the snapshots as of X,
+and the features from E on less those of X and before, folded again; what that gives was published before, and is
+discarded. A checkpoint commits with the records that it has folded. It must not know models or what machines decide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from time import monotonic
+
+from framecue.analysis.machine import StreamMachine
+from framecue.analysis.rules import version_of
+from framecue.analysis.settings import MachineSettings
+from framecue.analysis.snapshot import Snapshot
+from framecue.analysis.spaces import Space
+from framecue.broker.protocol import Broker, Message, Record
+from framecue.errors import MessageError, SetupError
+from framecue.schemas.codec import pack, unpack_features, unpack_partition, unpack_stream
+from framecue.schemas.features import MEDIA_OFFSET_HEADER, Features, RulesFeatures
+from framecue.schemas.snapshot import PARTITION_KEY, PartitionSnapshot, StreamSnapshot, joined, owner_of, split
+from framecue.schemas.topics import FEATURES, SNAPSHOTS
+from framecue_services.fusion.folding import Folder, Partition
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Kept:
+    """What stands on `snapshots` for one partition: a digest of each message, by key, by owner."""
+
+    digests: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
+    since_s: float | None = None
+    """When the last checkpoint was made; None where the next is due at once."""
+
+
+class Checkpoints:
+    """Of all partitions of one worker. From one thread; `take` and `messages` block on the broker.
+
+    `every_ms` of the monotonic time `now_s` lie between two checkpoints of a partition; None makes none.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        space: Space,
+        model: str,
+        settings: MachineSettings,
+        every_ms: int | None,
+        now_s: Callable[[], float] = monotonic,
+    ) -> None:
+        self._broker, self._space, self._model, self._settings = broker, space, model, settings
+        self._every_ms, self._now_s = every_ms, now_s
+        self._partitions: dict[int, _Kept] = {}
+
+    def take(self, number: int, folder: Folder) -> None:
+        """Puts partition `number` into `folder` as the log has it; raises SetupError where the log cannot be read."""
+        began = self._now_s()
+        values = self._values(number)
+        kept = self._partitions[number] = _Kept()
+        for key, value in values.items():
+            kept.digests.setdefault(owner_of(key), {})[key] = _digest(value)
+        here, features_end = self._restored(number, values)
+        folder.place(number, here)
+        upto, again = here.folded, 0
+        for record in self._broker.read(FEATURES.name, partition=number, start=features_end):
+            offset, features = _features(record)
+            if offset > upto:
+                self._check_space(number, features)
+                folder.fold(number, features, offset=offset)
+                again += 1
+        kept.since_s = None if again else began
+        _log.info(
+            "media %d: %d streams as of record %d, %d features folded again, in %.0f ms",
+            *(number, len(here.machines), here.folded, again, (self._now_s() - began) * 1000),
+        )
+
+    def leave(self, number: int) -> None:
+        """Forgets what is kept of a partition."""
+        self._partitions.pop(number, None)
+
+    def messages(self, number: int, here: Partition) -> tuple[Message, ...]:
+        """A checkpoint of `here` where one is due, to be committed with the last record folded; else nothing."""
+        kept = self._partitions.get(number)
+        if kept is None or self._every_ms is None:
+            return ()
+        now, forgotten = self._now_s(), {o for o in kept.digests if _is_stream(o)} - {*map(_stream, here.machines)}
+        if kept.since_s is not None and now < kept.since_s + self._every_ms / 1000 and not forgotten:
+            return ()
+        kept.since_s = now
+        return tuple(Message(SNAPSHOTS.name, k, v, partition=number) for k, v in self._changes(number, here, kept))
+
+    def _changes(self, number: int, here: Partition, kept: _Kept) -> Iterator[tuple[bytes, bytes | None]]:
+        """Keys and values that make what is kept a checkpoint of `here`; the partition's own is the last."""
+        rules = {v: r for machine in here.machines.values() for v, r in machine.rules_in_use.items()}
+        version = None if here.rules is None else version_of(here.rules)
+        if here.rules is not None and version is not None:
+            rules.setdefault(version, here.rules)
+        wanted = {_stream(s): _stream_items(here.machines[s], here.folded) for s in sorted(here.changed)}
+        wanted |= {o: {"record": pack(rules[v])} for v in rules if (o := f"rules/{v}") not in kept.digests}
+        staying = {*map(_stream, here.machines), *(f"rules/{v}" for v in rules), PARTITION_KEY.decode()}
+        for owner in sorted(wanted.keys() | (kept.digests.keys() - staying)):
+            before = kept.digests.pop(owner, {})
+            values = split(owner, wanted[owner]) if owner in wanted else {}
+            if values:
+                kept.digests[owner] = {key: _digest(value) for key, value in values.items()}
+            yield from ((k, v) for k, v in values.items() if before.get(k) != kept.digests[owner][k])
+            yield from ((k, None) for k in before if k not in values)
+        here.changed.clear()
+        snapshot = PartitionSnapshot(
+            media_offset=here.folded,
+            features_end=self._broker.end(FEATURES.name, partition=number),
+            rules=version,
+            ticks=tuple(here.ticks.values()),
+            space=self._space.id,
+            model=self._model,
+        )
+        yield PARTITION_KEY, pack(snapshot)
+
+    def _values(self, number: int) -> dict[bytes, bytes]:
+        """What stands on `snapshots`: the last value of each key."""
+        values: dict[bytes, bytes] = {}
+        for record in self._broker.read(SNAPSHOTS.name, partition=number):
+            if record.value is None:
+                values.pop(record.key or b"", None)
+            else:
+                values[record.key or b""] = record.value
+        return values
+
+    def _restored(self, number: int, values: dict[bytes, bytes]) -> tuple[Partition, int]:
+        """The partition as of its checkpoint, and where the features after it begin.
+
+        Without one, or with one of another version, all features that are kept are folded again: what this worker is to
+        publish follows on what they gave.
+        """
+        if PARTITION_KEY not in values:
+            return Partition(), 0
+        try:
+            snapshot = unpack_partition(values.pop(PARTITION_KEY))
+            self._check_space(number, snapshot)
+            return self._partition(snapshot, joined(values)), snapshot.features_end
+        except (MessageError, KeyError) as e:
+            _log.warning("media %d: the checkpoint cannot be read, all features are folded again: %r", number, e)
+            return Partition(), 0
+
+    def _partition(self, snapshot: PartitionSnapshot, items: dict[str, dict[str, bytes]]) -> Partition:
+        rules: dict[str, RulesFeatures] = {}
+        for owner, found in items.items():
+            if not _is_stream(owner):
+                record = unpack_features(found["record"])
+                if isinstance(record, RulesFeatures):
+                    rules[owner.partition("/")[2]] = record
+        here = Partition(
+            rules=None if snapshot.rules is None else rules[snapshot.rules],
+            ticks={(tick.topic, tick.partition): tick for tick in snapshot.ticks},
+            folded=snapshot.media_offset,
+        )
+        for owner, found in sorted(items.items()):
+            if _is_stream(owner):
+                stream = owner.partition("/")[2]
+                here.machines[stream] = self._machine(stream, found, rules, snapshot)
+        return here
+
+    def _machine(
+        self, stream: str, items: dict[str, bytes], rules: dict[str, RulesFeatures], snapshot: PartitionSnapshot
+    ) -> StreamMachine:
+        core = unpack_stream(items["core"])
+        pending = {name: data for name, data in items.items() if name != "core"}
+        machine = StreamMachine.restore(
+            stream,
+            Snapshot(core.core, pending),
+            space=self._space,
+            model=self._model,
+            settings=self._settings,
+            rules=rules,
+        )
+        for tick in snapshot.ticks:
+            if tick.media_offset > core.media_offset:
+                machine.recall(tick)
+        return machine
+
+    def _check_space(self, number: int, made: PartitionSnapshot | Features) -> None:
+        space = getattr(made, "space", self._space.id)  # ticks are of no space
+        if space != self._space.id:
+            raise SetupError(
+                f"media {number} was folded in the space {space}, and the model {self._model} has the space "
+                f"{self._space.id}: run the model that it was folded with, or say --adopt-model"
+            )
+
+
+def media_offset_header(offset: int) -> tuple[str, bytes]:
+    """What says on a features message which media record it was made of."""
+    return MEDIA_OFFSET_HEADER, b"%d" % offset
+
+
+def _features(record: Record) -> tuple[int, Features]:
+    """A features record and the offset of its media record; raises SetupError, for no state follows without it."""
+    try:
+        features = unpack_features(record.value or b"")
+        return int(dict(record.headers)[MEDIA_OFFSET_HEADER]), features
+    except (MessageError, KeyError, ValueError) as e:
+        raise SetupError(
+            f"{FEATURES.name} {record.partition}/{record.offset} cannot be read, so the state of its streams cannot be "
+            f"made again ({e}); was it written by a newer version? Run that one"
+        ) from e
+
+
+def _stream_items(machine: StreamMachine, offset: int) -> dict[str, bytes]:
+    snapshot = machine.snapshot()
+    return {"core": pack(StreamSnapshot(media_offset=offset, core=snapshot.core)), **snapshot.pending}
+
+
+def _stream(stream: str) -> str:
+    """The owner under which a stream is kept."""
+    return f"stream/{stream}"
+
+
+def _is_stream(owner: str) -> bool:
+    return owner.startswith("stream/")
+
+
+def _digest(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=16).digest()
