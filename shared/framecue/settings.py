@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,7 @@ import yaml
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from framecue.analysis.settings import MachineSettings
 from framecue.errors import SetupError
@@ -29,6 +29,8 @@ from framecue.media.sampling import Sampling
 from framecue.schemas.base import exact_seconds
 
 if TYPE_CHECKING:
+    from framecue.broker.kafka_connection import KafkaConnection
+    from framecue.broker.loop import LoopSettings
     from framecue.media.decoding import DecodeLimits
 
 PREFIX = "FRAMECUE_"
@@ -152,6 +154,14 @@ class KafkaSettings(Section):
     ssl_certfile: Path | None = Field(None, description="our own certificate, where the broker asks for one")
     ssl_keyfile: Path | None = Field(None, description="its key")
 
+    def connection(self, client_id: str = "framecue") -> KafkaConnection:
+        """Where the broker is as plain values, as clients take them; `client_id` is how the broker's logs name us."""
+        from framecue.broker.kafka_connection import KafkaConnection  # here, since it loads the client
+
+        given = {name: value for name, value in self if name not in ("partitions", "replication", "sasl_password")}
+        password = None if self.sasl_password is None else self.sasl_password.get_secret_value()
+        return KafkaConnection(**given, client_id=client_id, sasl_password=password)
+
 
 class RedisSettings(Section):
     """The result store."""
@@ -174,6 +184,12 @@ class DeliverySettings(Section):
         "all", description="after an outage. all: everything; skip_older_than: ingest leaves out what waited too long"
     )
     skip_older_than_ms: int = Field(600_000, ge=1_000, le=604_800_000, description="what is too long")
+
+    def loop(self) -> LoopSettings:
+        """The bounds of a delivery loop as plain values."""
+        from framecue.broker.loop import LoopSettings  # here, since only services need it
+
+        return LoopSettings(self.max_records, self.queue_bytes, self.commit_every_ms, self.commit_bytes)
 
 
 class LocalSettings(Section):
@@ -222,6 +238,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Variables before the file, so that one machine can differ; nothing else is read."""
+        if isinstance(env_settings, EnvSettingsSource):  # what is unknown is told, not a reason to know nothing
+            known = {name.lower() for name in variables()}
+            given = env_settings.env_vars
+            env_settings.env_vars = {name: value for name, value in given.items() if name.lower() in known}
         return env_settings, init_settings
 
 
@@ -231,12 +251,29 @@ def load_settings(path: Path | None = None) -> Settings:
     Raises SetupError: a file that cannot be read, a name that does not exist (with the nearest one), a value out of
     bounds.
     """
-    _refuse_unknown(name for name in os.environ if name.startswith(PREFIX))
+    for sentence in unknown_variables():
+        raise SetupError(sentence)
+    return known_settings(path)
+
+
+def known_settings(path: Path | None = None) -> Settings:
+    """As `load_settings`, without a word on variables that do not exist: for who tells of them, and goes on."""
     given = _read(path or FILE) if path is not None or FILE.exists() else {}
     try:
         return Settings(**given)
     except ValidationError as e:
         raise SetupError(_explain(e)) from e
+
+
+def unknown_variables() -> tuple[str, ...]:
+    """A sentence for each `FRAMECUE_*` variable of this process that sets nothing, with the nearest there is.
+
+    pydantic-settings does not notice a misspelt variable: a typo would change nothing, silently.
+    """
+    known = variables()
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name.upper() not in known)
+    nearest = {name: get_close_matches(name.upper(), known, n=1, cutoff=0)[0] for name in unknown}
+    return tuple(f"there is no setting {name}; the nearest is {near}" for name, near in nearest.items())
 
 
 def overlaid(settings: Settings, asked: Mapping[str, Mapping[str, Any]]) -> Settings:
@@ -307,15 +344,6 @@ def _bounds(field: FieldInfo) -> str:
     signs = {Ge: ("from", "ge"), Gt: ("above", "gt"), Le: ("to", "le"), Lt: ("below", "lt")}
     words = [f"{signs[type(m)][0]} {getattr(m, signs[type(m)][1])}" for m in field.metadata if type(m) in signs]
     return " ".join(words)
-
-
-def _refuse_unknown(names: Iterable[str]) -> None:
-    """pydantic-settings does not notice a misspelt variable: a typo would change nothing, silently."""
-    known = variables()
-    for name in sorted(names):
-        if name.upper() not in known:
-            nearest = get_close_matches(name.upper(), known, n=1, cutoff=0)[0]
-            raise SetupError(f"there is no setting {name}; the nearest is {nearest}")
 
 
 def _read(path: Path) -> dict[str, Any]:
