@@ -252,31 +252,38 @@ class Loop:
         DisplacedError, SetupError, and FaultRateError once too many records failed.
         """
         failures, settled = 0, False
-        while not stop.is_set():
-            try:
-                self.run_once(timeout_s=BUSY_S if self._working or self._chores else IDLE_S)
-                failures = 0 if self.settled else failures
-            except (DisplacedError, SetupError, FaultRateError):
-                on_settled(False)
-                raise
-            except Exception as e:
-                failures += 1
-                pause_s = min(BACK_OFF_S * 2 ** min(failures, 10), BACK_OFF_MAX_S)
-                self._not_before = self._monotonic() + pause_s
-                unforeseen = None if isinstance(e, FrameCueError) else e  # only its trace says what happened
-                _log.warning("%s: %s; trying again in %.1f s", self._group, e, pause_s, exc_info=unforeseen)
-                if isinstance(e, BrokerError):
-                    stop.wait(pause_s)
-            if settled != self.settled:
-                settled = self.settled
-                on_settled(settled)
-        self._finish()
+        try:
+            while not stop.is_set():
+                try:
+                    self.run_once(timeout_s=BUSY_S if self._working or self._chores else IDLE_S)
+                    failures = 0 if self.settled else failures
+                except (DisplacedError, SetupError, FaultRateError):
+                    raise
+                except Exception as e:
+                    failures += 1
+                    self._back_off(e, failures, stop)
+                if settled != self.settled:
+                    settled = self.settled
+                    on_settled(settled)
+            self._finish()
+        finally:
+            on_settled(False)
+            self.close()
+
+    def _back_off(self, error: Exception, failures: int, stop: Event) -> None:
+        """Says what failed, and begins no work for a while; the group goes on hearing from us."""
+        pause_s = min(BACK_OFF_S * 2 ** min(failures, 10), BACK_OFF_MAX_S)
+        self._not_before = self._monotonic() + pause_s
+        unforeseen = None if isinstance(error, FrameCueError) else error  # only its trace says what happened
+        _log.warning("%s: %s; trying again in %.1f s", self._group, error, pause_s, exc_info=unforeseen)
+        if isinstance(error, BrokerError):
+            stop.wait(pause_s)
 
     def close(self) -> None:
         """Leaves the group."""
         self._consumer.close()
 
-    # 1
+    # 1: start over
 
     def _start_over(self) -> None:
         """Reads again from what is committed, with state that rests on nothing else."""
@@ -295,7 +302,7 @@ class Loop:
             self._take(at, forget=True)
         self._must_start_over = False
 
-    # 2
+    # 2: read
 
     def _read(self, timeout_s: float) -> None:
         full = self._queue.is_full or (self._is_paused and not self._queue.is_low)
@@ -308,7 +315,7 @@ class Loop:
         records = self._consumer.poll(self._settings.max_records, timeout_s=0 if ready else timeout_s)
         self._queue.extend(records)
 
-    # 3
+    # 3: change hands
 
     def _change_hands(self) -> None:
         assignment = self._consumer.assignment()
@@ -338,7 +345,7 @@ class Loop:
             self._chores.append(self._executor.submit(self._stage.leave, at))
         self._chores.append(self._executor.submit(self._stage.take, at, self._owned[at].note))
 
-    # 4
+    # 4: work
 
     def _work(self) -> None:
         while self._chores and self._chores[0].done():
@@ -382,7 +389,7 @@ class Loop:
             offsets = {at: self._owned[at].committed for at in notes}
             self._broker.commit((), consumer=self._consumer, offsets=offsets, notes=notes)
 
-    # 5
+    # 5: collect
 
     def _collect(self) -> None:
         work = self._working
@@ -415,7 +422,7 @@ class Loop:
         for record in batch:
             self._owned[place(record)].attempts.suspect(record.offset + 1, tried=len(batch))
 
-    # 6
+    # 6: commit
 
     def _is_due(self) -> bool:
         """Whether what is done is to be written: it waited long enough, it is enough, or nothing else goes on."""
@@ -445,7 +452,7 @@ class Loop:
         """What stands beside `offset`: the attempt at what follows, which may be under way before the next commit."""
         return _write_note(self._owned[at].attempts.pass_by(offset), self._stage.note(at))
 
-    # 7
+    # 7: tick
 
     def _tick(self) -> None:
         every_s = self._stage.tick_every_s
@@ -485,8 +492,6 @@ class Loop:
             self._hand_over(self._owned.keys())
         except InternalError as e:
             _log.warning("%s: what was not committed will be done again: %s", self._group, e)
-        finally:
-            self.close()
 
 
 class InlineExecutor(Executor):

@@ -1,1 +1,1 @@
-"""The commands of `framecue`, by who uses them: names, options and help. What a command does is imported when it runs."""
+"""The commands of `framecue`, by who uses them. What a command does is imported when it runs."""

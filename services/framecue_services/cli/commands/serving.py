@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 commands = typer.Typer()
+
+
+class ServiceName(StrEnum):
+    """What `framecue run` runs."""
+
+    INGEST = "ingest"
+    FUSION = "fusion"
+    CAPTIONER = "captioner"
+    PROJECTOR = "projector"
+
+
+@commands.command()
+def run(
+    service: Annotated[ServiceName, typer.Argument(help="Which one.", show_default=False)],
+) -> None:
+    """Run one service in this process, until SIGTERM or Ctrl-C: what `up`, Docker and fleets start.
+
+    Settings come from framecue.yaml and FRAMECUE_* variables. Several workers of one service share its work; each
+    needs a FRAMECUE_SLOT of its own.
+    """
+    from importlib import import_module
+
+    from framecue.settings import load_settings
+    from framecue_services.hosting import log_to_stderr
+
+    log_to_stderr()
+    import_module(f"framecue_services.{service.value}.__main__").run(load_settings())
 
 
 @commands.command()

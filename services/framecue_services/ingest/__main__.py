@@ -1,0 +1,24 @@
+"""Ingest as a process: segments and subtitles come in, media records go out. A wiring diagram.
+
+framecue run ingest
+"""
+
+from __future__ import annotations
+
+from framecue.broker.protocol import Broker
+from framecue.media.pool import DecoderPool
+from framecue.schemas.topics import MEDIA, SEGMENTS, SUBTITLES
+from framecue.settings import Settings
+from framecue_services.hosting import host
+from framecue_services.ingest.worker import IngestWorker
+
+
+def run(settings: Settings) -> None:
+    """Serves until told to stop; raises as `hosting.host` does."""
+    own = settings.ingest
+    with DecoderPool(own.decoders, limits=own.limits(), sampling=settings.sampling.plan()) as pool:
+
+        def stage(broker: Broker) -> IngestWorker:
+            return IngestWorker(pool, partitions=broker.partitions(MEDIA.name), threads=own.decoders)
+
+        host("ingest", settings, topics=(SEGMENTS.name, SUBTITLES.name), stage=stage)
