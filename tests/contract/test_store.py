@@ -1,38 +1,78 @@
-"""What every store keeps: one suite, run on the memory twin here and on real servers where there are some."""
+"""What every store keeps: one suite, run on the memory twin and on real servers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
 from framecue.clock import FixedClock
+from framecue.errors import MessageError
 from framecue.schemas.annotation import Annotation, JoinedText
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
+from framecue.schemas.results import PublishedResult
 from framecue.store.memory import MemoryStore
 from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, Store
+from framecue.store.redis import RedisStore
+from tests.support.servers import new_redis, redis_program, running
+
+START_MS = 1_000_000_000_000
+MINUTE_MS = 60_000
+"""Real servers go by their own clock as well: nothing here hangs on less."""
+
+_prefixes = (f"test{n}:" for n in count())
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """An empty store and the clock it lives by."""
+    """An empty store, the clock it lives by, and what else must happen as time goes by."""
 
     store: Store
     clock: FixedClock
+    aged: Callable[[int], None] = lambda by_ms: None
+
+    def advance(self, by_ms: int) -> None:
+        self.clock.advance(by_ms)
+        self.aged(by_ms)
 
 
 def memory() -> Fresh:
-    clock = FixedClock(1_000_000_000_000)
+    clock = FixedClock(START_MS)
     return Fresh(MemoryStore(clock), clock)
 
 
-FACTORIES: list[Callable[[], Fresh]] = [memory]
-every_store = pytest.mark.parametrize("make", FACTORIES)
+def on_redis(client: redis.Redis, url: str) -> Fresh:
+    """A store with a prefix of its own; as time goes by, so much is taken from what its keys have left to live."""
+    clock, prefix = FixedClock(START_MS), next(_prefixes)
+
+    def aged(by_ms: int) -> None:
+        for key in client.scan_iter(match=f"{prefix}*"):
+            left_ms = client.pttl(key)
+            assert left_ms > 0, f"{key!r} would stay for ever"
+            client.pexpire(key, max(0, left_ms - by_ms))
+
+    return Fresh(RedisStore(url, prefix=prefix, clock=clock), clock, aged)
+
+
+@pytest.fixture(scope="module", params=["memory", "6.2", "7.0", "8.2"])
+def make(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[], Fresh]]:
+    """Gives empty stores: in memory, and on a real Redis of each version that is promised."""
+    if request.param == "memory":
+        yield memory
+        return
+    folder = tmp_path_factory.mktemp("redis")
+    if (program := redis_program(request.param, folder)) is None:
+        pytest.skip(f"there is no Redis {request.param} here")
+    with running(new_redis(folder, program)) as server, closing(redis.Redis.from_url(server.url)) as client:
+        yield lambda: on_redis(client, server.url)
 
 
 def annotation(start_ms: int = 0, *, revision: int = 1, epoch: int = 0, stream: str = "cam1") -> Annotation:
@@ -64,14 +104,12 @@ def caption(start_ms: int = 0, *, epoch: int = 0) -> Caption:
     return Caption(id=name, stream="cam1", epoch=epoch, start_ms=start_ms, end_ms=start_ms + 2000, model="m")
 
 
-@every_store
 def test_an_empty_store_knows_nothing(make: Callable[[], Fresh]) -> None:
     store = make().store
     assert (store.streams(), store.latest("cam1"), store.timeline("cam1"), store.events("cam1")) == ((), None, (), ())
     assert store.evidence("cam1/0/goal/0") is None
 
 
-@every_store
 @pytest.mark.parametrize(
     ("held", "put", "changes"),
     [
@@ -86,29 +124,26 @@ def test_put_annotation_says_whether_it_changed_anything(
     make: Callable[[], Fresh], held: Annotation, put: Annotation, changes: bool
 ) -> None:
     store = make().store
-    store.put_annotation(held)
+    store.put([held])
     before = store.timeline("cam1")
-    assert store.put_annotation(put) is changes
+    assert store.put([put]) == (changes,)
     assert (store.timeline("cam1") != before) is changes
 
 
-@every_store
 def test_latest_is_the_last_window_of_the_last_epoch(make: Callable[[], Fresh]) -> None:
     store = make().store
     last = annotation(0, epoch=8)
-    for one in (annotation(6000, epoch=7), last, annotation(8000, epoch=7, revision=3)):
-        store.put_annotation(one)
+    store.put([annotation(6000, epoch=7), last, annotation(8000, epoch=7, revision=3)])
     assert store.latest("cam1") == Latest(last, (), None)
 
 
-@every_store
 def test_an_event_is_open_until_it_ends(make: Callable[[], Fresh]) -> None:
     store = make().store
-    store.put_event(event(2000))
+    store.put([event(2000)])
     assert [e.id for e in _open(store)] == ["cam1/0/goal/2000"]
-    store.put_event(event(2000, sequence=2, phase="ended", end_ms=6000, reason="score"))
+    store.put([event(2000, sequence=2, phase="ended", end_ms=6000, reason="score")])
     assert _open(store) == ()
-    store.put_event(event(2000, sequence=3, phase="updated"))
+    store.put([event(2000, sequence=3, phase="updated")])
     assert [e.sequence for e in _open(store)] == [3]
 
 
@@ -118,81 +153,118 @@ def _open(store: Store) -> tuple[Event, ...]:
     return latest.open_events
 
 
-@every_store
 def test_a_retracted_event_is_gone_and_an_older_state_does_not_bring_it_back(make: Callable[[], Fresh]) -> None:
     store = make().store
-    store.put_event(event(2000, sequence=2, phase="retracted"))
-    assert store.put_event(event(2000)) is False
+    store.put([event(2000, sequence=2, phase="retracted")])
+    assert store.put([event(2000)]) == (False,)
     assert store.events("cam1") == ()
 
 
-@every_store
 def test_the_newest_caption_stays(make: Callable[[], Fresh]) -> None:
     store = make().store
-    assert [store.put_caption(c) for c in (caption(4000), caption(0), caption(4000), caption(0, epoch=1))] == [
-        True,
-        False,
-        False,
-        True,
-    ]
+    changed = store.put([caption(4000), caption(0), caption(4000), caption(0, epoch=1)])
+    assert changed == (True, False, False, True)
     latest = store.latest("cam1")
     assert latest is not None
     assert latest.caption == caption(0, epoch=1)
 
 
-@every_store
 def test_the_timeline_is_bounded_and_keeps_the_newest(make: Callable[[], Fresh]) -> None:
     store = make().store
-    for i in range(TIMELINE_MAX + 5):
-        store.put_annotation(annotation(2000 * i))
+    store.put([annotation(2000 * i) for i in range(TIMELINE_MAX + 5)])
     assert [a.start_ms for a in store.timeline("cam1")] == [2000 * i for i in range(5, TIMELINE_MAX + 5)]
-    assert store.put_annotation(annotation(0)) is False
+    assert store.put([annotation(0)]) == (False,)
     assert [a.start_ms for a in store.timeline("cam1", limit=1)] == [2000 * (TIMELINE_MAX + 4)]
     assert store.timeline("cam1", limit=0) == ()
 
 
-@every_store
 def test_events_are_bounded_by_their_first_start_which_sticks(make: Callable[[], Fresh]) -> None:
     store = make().store
-    for i in range(1, EVENTS_MAX + 1):
-        store.put_event(event(2000 * i))
-    assert store.put_event(event(0, sequence=2, phase="updated", start_ms=10_000_000)) is False
+    store.put([event(2000 * i) for i in range(1, EVENTS_MAX + 1)])
+    assert store.put([event(0, sequence=2, phase="updated", start_ms=10_000_000)]) == (False,)
     assert store.events("cam1")[0].id == "cam1/0/goal/2000"
 
 
-@every_store
 def test_streams_come_most_recently_active_first(make: Callable[[], Fresh]) -> None:
     fresh = make()
     for name in ("a", "b", "a"):
-        fresh.store.put_annotation(annotation(fresh.clock.now_ms(), stream=name))
-        fresh.clock.advance(1000)
+        fresh.store.put([annotation(fresh.clock.now_ms(), stream=name)])
+        fresh.advance(1000)
     assert fresh.store.streams() == ("a", "b")
 
 
-@every_store
 def test_everything_is_gone_a_day_after_its_last_change(make: Callable[[], Fresh]) -> None:
     fresh = make()
-    fresh.store.put_annotation(annotation())
-    fresh.store.put_event(event())
-    fresh.store.put_evidence("cam1/0/goal/0", b"jpeg")
-    fresh.clock.advance(TTL_MS - 1)
+    fresh.store.put([annotation(), event(), caption()])
+    fresh.store.put_evidence("cam1/0/goal/0", b"jpeg", sequence=1)
+    fresh.advance(TTL_MS - MINUTE_MS)
     assert (fresh.store.streams(), fresh.store.evidence("cam1/0/goal/0")) == (("cam1",), b"jpeg")
-    fresh.store.put_annotation(annotation(revision=2))
-    fresh.clock.advance(1)
+    fresh.store.put([annotation(revision=2), event()])
+    fresh.advance(MINUTE_MS)
     assert (fresh.store.streams(), fresh.store.evidence("cam1/0/goal/0")) == (("cam1",), None)
-    fresh.clock.advance(TTL_MS)
+    assert fresh.store.latest("cam1") == Latest(annotation(revision=2), (event(),), caption())
+    fresh.advance(TTL_MS)
     assert (fresh.store.streams(), fresh.store.latest("cam1")) == ((), None)
+    assert (fresh.store.timeline("cam1"), fresh.store.events("cam1")) == ((), ())
 
 
-@every_store
-def test_evidence_is_replaced(make: Callable[[], Fresh]) -> None:
+def test_evidence_is_replaced_by_that_of_a_later_state(make: Callable[[], Fresh]) -> None:
     store = make().store
-    store.put_evidence("e", b"start")
-    store.put_evidence("e", b"peak")
+    given = ((1, b"start"), (3, b"peak"), (3, b"again"), (2, b"older"))
+    assert [store.put_evidence("e", jpeg, sequence=n) for n, jpeg in given] == [True, True, False, False]
     assert store.evidence("e") == b"peak"
 
 
-@every_store
+def test_a_forgotten_stream_leaves_nothing_and_the_others_stay(make: Callable[[], Fresh]) -> None:
+    store = make().store
+    store.put([annotation(), event(), caption(), annotation(stream="cam2")])
+    store.put_evidence(event().id, b"jpeg", sequence=1)
+    store.forget("cam1")
+    assert (store.streams(), store.latest("cam1"), store.evidence(event().id)) == (("cam2",), None, None)
+    assert (store.timeline("cam1"), store.events("cam1")) == ((), ())
+    assert store.timeline("cam2") == (annotation(stream="cam2"),)
+
+
+def test_order_is_that_of_numbers_not_of_their_spelling(make: Callable[[], Fresh]) -> None:
+    store, starts = make().store, (-20_000, -2_000, 0, 2_000, 10_000)
+    store.put([one for at in reversed(starts) for one in (annotation(at), event(at))])
+    assert [a.start_ms for a in store.timeline("cam1")] == list(starts)
+    assert [e.start_ms for e in store.events("cam1")] == list(starts)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["late goal", "goal/0#2 open {", "ゴール", "100%", "a\nb"],
+    ids=["space", "own syntax", "not latin", "percent", "line break"],
+)
+def test_a_rule_may_have_any_name(make: Callable[[], Fresh], rule: str) -> None:
+    store = make().store
+    first = event().model_copy(update={"id": f"cam1/0/{rule}/0", "rule": rule})
+    ended = first.model_copy(update={"sequence": 2, "phase": "ended"})
+    store.put([event(), first])
+    assert {e.id for e in _open(store)} == {event().id, first.id}
+    assert store.put([ended, first]) == (True, False)
+    assert (_open(store), len(store.events("cam1"))) == ((event(),), 2)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        event().model_copy(update={"id": "cam1/0/goal"}),
+        event().model_copy(update={"id": "cam1/0/goal/x.y"}),
+        event().model_copy(update={"sequence": 2**53}),
+        annotation(epoch=10**400),
+        caption(2**60),
+    ],
+    ids=["no start", "no number", "sequence", "epoch", "caption"],
+)
+def test_what_cannot_be_ordered_is_refused_and_nothing_is_put(make: Callable[[], Fresh], bad: PublishedResult) -> None:
+    store = make().store
+    with pytest.raises(MessageError):
+        store.put([annotation(), bad])
+    assert store.streams() == ()
+
+
 @given(order=st.permutations(range(18)), repeats=st.lists(st.integers(0, 17), max_size=6))
 def test_results_in_any_order_end_the_same(make: Callable[[], Fresh], order: list[int], repeats: list[int]) -> None:
     annotations = [annotation(2000 * i, revision=r, epoch=e) for e in (1, 2) for i in range(2) for r in (1, 2, 3)]
@@ -200,18 +272,9 @@ def test_results_in_any_order_end_the_same(make: Callable[[], Fresh], order: lis
     events = [event(t, sequence=i + 1, phase=p) for t in (0, 4000) for i, p in enumerate(phases[: 2 + (t == 0)])]
     results: list[Annotation | Event] = [*annotations, *events, event(8000)]
     straight, shuffled = make().store, make().store
-    for i in range(len(results)):
-        _put(straight, results[i])
-    for i in (*order, *repeats):
-        _put(shuffled, results[i])
+    straight.put(results)
+    shuffled.put([results[i] for i in (*order, *repeats)])
     assert _view(shuffled) == _view(straight)
-
-
-def _put(store: Store, result: Annotation | Event) -> None:
-    if isinstance(result, Annotation):
-        store.put_annotation(result)
-    else:
-        store.put_event(result)
 
 
 def _view(store: Store) -> tuple[Latest | None, tuple[Annotation, ...], tuple[Event, ...]]:

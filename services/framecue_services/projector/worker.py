@@ -1,7 +1,10 @@
 """Projector: committed results go to the store, with the pictures that speak for events. A map without state.
 
-The store orders by what the results say, so reading again after a crash changes nothing. When the store is away its
-StoreError stops the batch: results wait in their topics. It must not know how results came about.
+`handle` writes to the store before the loop commits offsets, so a result is put at least once: killed in between, the
+next worker puts the same batch again. The store takes what is newer, key by key, by what the results themselves say, so
+putting again changes nothing, and whatever the first attempt did not reach is put then: results, and pictures too.
+When the store is away its StoreError stops the batch, and results wait in their topics. It must not know how results
+came about.
 """
 
 from __future__ import annotations
@@ -13,10 +16,9 @@ from framecue.broker.pictures import fetch_picture
 from framecue.broker.protocol import Broker, Message, Record
 from framecue.broker.publishing import dead_letter
 from framecue.errors import MessageError
-from framecue.schemas.annotation import Annotation
 from framecue.schemas.event import Event
 from framecue.schemas.results import PublishedResult, read_result
-from framecue.store.protocol import Store
+from framecue.store.protocol import Store, place
 
 STAGE = "projector"
 
@@ -28,29 +30,47 @@ class ProjectorWorker(MapStage):
         self._store, self._broker = store, broker
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
-        return Outputs(tuple(self._one(record) for record in batch))
+        letters: dict[int, Message] = {}
+        results: dict[int, PublishedResult] = {}
+        for i, record in enumerate(batch):
+            try:
+                results[i] = read(record)
+            except MessageError as e:
+                letters[i] = dead_letter(record, STAGE, e)
+        # Pictures first: whoever hears of an event from the store finds its picture there.
+        for i, event in _pictured(results).items():
+            try:
+                keep_picture(self._store, self._broker, event)
+            except MessageError as e:
+                letters[i] = dead_letter(batch[i], STAGE, e)
+        self._store.put(tuple(results.values()))
+        return Outputs(tuple((letters[i],) if i in letters else () for i in range(len(batch))))
 
-    def _one(self, record: Record) -> tuple[Message, ...]:
-        """Nothing, or a dead letter where `record` holds no result."""
-        try:
-            self._put(read_result(record.topic, record.value))
-        except MessageError as e:
-            return (dead_letter(record, STAGE, e),)
-        return ()
 
-    def _put(self, result: PublishedResult) -> None:
-        match result:
-            case Annotation():
-                self._store.put_annotation(result)
-            case Event():
-                if self._store.put_event(result):
-                    self._keep_evidence(result)
-            case _:
-                self._store.put_caption(result)
+def read(record: Record) -> PublishedResult:
+    """The result in `record`; raises MessageError where it holds none that a store can keep."""
+    result = read_result(record.topic, record.value)
+    place(result)
+    return result
 
-    def _keep_evidence(self, event: Event) -> None:
-        """The picture of the event's peak; one that expired leaves the picture before."""
-        if event.evidence.frames and event.phase != "retracted":
-            jpeg = fetch_picture(self._broker, event.evidence.frames[0])
-            if jpeg is not None:
-                self._store.put_evidence(event.id, jpeg)
+
+def keep_picture(store: Store, broker: Broker, event: Event) -> bool:
+    """Puts the picture of the event's peak; False where it expired, which leaves the one before.
+
+    Raises MessageError where the event names no picture.
+    """
+    jpeg = fetch_picture(broker, event.evidence.frames[0])
+    if jpeg is not None:
+        store.put_evidence(event.id, jpeg, sequence=event.sequence)
+    return jpeg is not None
+
+
+def has_picture(event: Event) -> bool:
+    """Whether there is one to keep; the picture of a retracted event stays as it was."""
+    return bool(event.evidence.frames) and event.phase != "retracted"
+
+
+def _pictured(results: dict[int, PublishedResult]) -> dict[int, Event]:
+    """Of each event its last state with a picture, by the number of its record: the others would be replaced."""
+    last = {r.id: i for i, r in results.items() if isinstance(r, Event) and has_picture(r)}
+    return {i: event for i in last.values() if isinstance(event := results[i], Event)}

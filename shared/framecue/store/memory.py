@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from framecue.clock import Clock
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
-from framecue.schemas.results import version
-from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, event_order
+from framecue.schemas.results import PublishedResult, version
+from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, Place, is_open, place
 
 T = TypeVar("T")
 R = TypeVar("R", Annotation, Event)
@@ -27,9 +27,16 @@ class _Stream:
     """What is kept of one stream. Retracted events stay, unseen, so that an older state cannot bring them back."""
 
     active_ms: int = 0
-    timeline: dict[str, Annotation] = field(default_factory=dict)
-    events: dict[str, Event] = field(default_factory=dict)
+    timeline: dict[Place, Annotation] = field(default_factory=dict)
+    events: dict[Place, Event] = field(default_factory=dict)
     caption: Caption | None = None
+
+
+@dataclass(frozen=True)
+class _Picture:
+    written_ms: int
+    sequence: int
+    jpeg: bytes
 
 
 class MemoryStore:
@@ -39,31 +46,30 @@ class MemoryStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._streams: OrderedDict[str, _Stream] = OrderedDict()
-        self._evidence: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+        self._evidence: OrderedDict[str, _Picture] = OrderedDict()
 
-    def put_annotation(self, annotation: Annotation) -> bool:
+    def put(self, results: Sequence[PublishedResult]) -> tuple[bool, ...]:
+        places = [place(result) for result in results]
         with self._lock:
-            return self._put(self._of(annotation.stream).timeline, annotation, _annotation_order, limit=TIMELINE_MAX)
+            return tuple(map(self._put_one, results, places))
 
-    def put_event(self, event: Event) -> bool:
+    def put_evidence(self, event_id: str, jpeg: bytes, *, sequence: int) -> bool:
         with self._lock:
-            return self._put(self._of(event.stream).events, event, event_order, limit=EVENTS_MAX)
-
-    def put_caption(self, caption: Caption) -> bool:
-        with self._lock:
-            kept = self._of(caption.stream)
-            held = kept.caption
-            if held is not None and (held.epoch, held.start_ms) >= (caption.epoch, caption.start_ms):
+            self._expire()
+            held = self._evidence.get(event_id)
+            if held is not None and held.sequence >= sequence:
                 return False
-            kept.caption = caption
-            return self._touch(caption.stream, True)
-
-    def put_evidence(self, event_id: str, jpeg: bytes) -> None:
-        with self._lock:
-            self._evidence[event_id] = (self._clock.now_ms(), jpeg)
+            self._evidence[event_id] = _Picture(self._clock.now_ms(), sequence, jpeg)
             self._evidence.move_to_end(event_id)
             while len(self._evidence) > EVIDENCE_MAX:
                 self._evidence.popitem(last=False)
+            return True
+
+    def forget(self, stream: str) -> None:
+        with self._lock:
+            if (kept := self._streams.pop(stream, None)) is not None:
+                for event in kept.events.values():
+                    self._evidence.pop(event.id, None)
 
     def streams(self) -> tuple[str, ...]:
         with self._lock:
@@ -75,15 +81,13 @@ class MemoryStore:
             self._expire()
             if (kept := self._streams.get(stream)) is None:
                 return None
-            annotation = max(kept.timeline.values(), key=_annotation_order, default=None)
-            still_open = tuple(e for e in _shown(kept) if e.phase != "ended" and e.end_ms is None)
-            return Latest(annotation, still_open, kept.caption)
+            annotation = kept.timeline[max(kept.timeline)] if kept.timeline else None
+            return Latest(annotation, tuple(filter(is_open, _shown(kept))), kept.caption)
 
     def timeline(self, stream: str, *, limit: int = TIMELINE_MAX) -> tuple[Annotation, ...]:
         with self._lock:
             self._expire()
-            kept = self._streams.get(stream, _Stream()).timeline.values()
-            return _last(tuple(sorted(kept, key=_annotation_order)), limit)
+            return _last(_in_order(self._streams.get(stream, _Stream()).timeline), limit)
 
     def events(self, stream: str, *, limit: int = EVENTS_MAX) -> tuple[Event, ...]:
         with self._lock:
@@ -94,21 +98,20 @@ class MemoryStore:
         with self._lock:
             self._expire()
             kept = self._evidence.get(event_id)
-            return None if kept is None else kept[1]
+            return None if kept is None else kept.jpeg
 
-    def _of(self, stream: str) -> _Stream:
+    def _put_one(self, result: PublishedResult, at: Place) -> bool:
         self._expire()
-        return self._streams.setdefault(stream, _Stream())
-
-    def _put(self, kept: dict[str, R], result: R, order: Callable[[R], tuple[Any, ...]], *, limit: int) -> bool:
-        held = kept.get(result.id)
-        if held is not None and version(held) >= version(result):
-            return False
-        kept[result.id] = result
-        first = min(kept, key=lambda i: order(kept[i])) if len(kept) > limit else None
-        if first is not None:
-            del kept[first]
-        return self._touch(result.stream, first != result.id)
+        kept = self._streams.setdefault(result.stream, _Stream())
+        match result:
+            case Annotation():
+                changed = _put(kept.timeline, result, at, limit=TIMELINE_MAX)
+            case Event():
+                changed = _put(kept.events, result, at, limit=EVENTS_MAX)
+            case Caption():
+                changed = kept.caption is None or place(kept.caption) < at
+                kept.caption = result if changed else kept.caption
+        return self._touch(result.stream, changed)
 
     def _touch(self, stream: str, changed: bool) -> bool:
         if changed:
@@ -121,16 +124,28 @@ class MemoryStore:
         oldest_ms = self._clock.now_ms() - TTL_MS
         while self._streams and next(iter(self._streams.values())).active_ms <= oldest_ms:
             self._streams.popitem(last=False)
-        while self._evidence and next(iter(self._evidence.values()))[0] <= oldest_ms:
+        while self._evidence and next(iter(self._evidence.values())).written_ms <= oldest_ms:
             self._evidence.popitem(last=False)
 
 
-def _annotation_order(annotation: Annotation) -> tuple[int, int]:
-    return annotation.epoch, annotation.start_ms
+def _put(kept: dict[Place, R], result: R, at: Place, *, limit: int) -> bool:
+    held = kept.get(at)
+    if held is not None and version(held) >= version(result):
+        return False
+    kept[at] = result
+    if len(kept) <= limit:
+        return True
+    first = min(kept)
+    del kept[first]
+    return first != at
+
+
+def _in_order(kept: dict[Place, R]) -> tuple[R, ...]:
+    return tuple(kept[at] for at in sorted(kept))
 
 
 def _shown(kept: _Stream) -> tuple[Event, ...]:
-    return tuple(sorted((e for e in kept.events.values() if e.phase != "retracted"), key=event_order))
+    return tuple(event for event in _in_order(kept.events) if event.phase != "retracted")
 
 
 def _last(items: tuple[T, ...], limit: int) -> tuple[T, ...]:

@@ -6,19 +6,29 @@ where results come from.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
+from urllib.parse import quote
 
+from framecue.errors import MessageError
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
+from framecue.schemas.results import PublishedResult, version
 
 TTL_MS = 24 * 3_600_000
-"""How long anything stays after it was last changed."""
+"""How long anything stays after its stream last changed; a picture after it was written."""
 TIMELINE_MAX = 300
 """Annotations kept of a stream: ten minutes of 2 s windows, a screen of a dashboard."""
 EVENTS_MAX = 300
 """Events kept of a stream, the newest by where they first started."""
+EXACT = 2**53
+"""Numbers below it are exact for every reader: JavaScript, and Lua in Redis, count in doubles."""
+
+Place: TypeAlias = tuple[int | str, ...]
+"""What orders a result among its kind and never changes; of an annotation or an event it is as good as its id."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +48,23 @@ class Store(Protocol):
     may block on the network, be called from any thread, and raise StoreError.
     """
 
-    def put_annotation(self, annotation: Annotation) -> bool:
-        """Whether it changed anything."""
+    def put(self, results: Sequence[PublishedResult]) -> tuple[bool, ...]:
+        """For each of `results`, in order, whether it changed anything; a retracted event is no longer shown.
+
+        When it raises, some of them may have been put: put them all again. Raises MessageError for one without a
+        `place`, before anything is put.
+        """
         ...
 
-    def put_event(self, event: Event) -> bool:
-        """Whether it changed anything; a retracted event is no longer shown."""
+    def put_evidence(self, event_id: str, jpeg: bytes, *, sequence: int) -> bool:
+        """Keeps the picture that speaks best for an event as of its `sequence`; whether it is newer than the one held.
+
+        It may come before its event.
+        """
         ...
 
-    def put_caption(self, caption: Caption) -> bool:
-        """Whether it changed anything."""
-        ...
-
-    def put_evidence(self, event_id: str, jpeg: bytes) -> None:
-        """Keeps the picture that speaks best for an event, in place of the one before."""
+    def forget(self, stream: str) -> None:
+        """Nothing of `stream` is kept afterwards, nor the pictures of its events."""
         ...
 
     def streams(self) -> tuple[str, ...]:
@@ -75,11 +88,32 @@ class Store(Protocol):
         ...
 
 
-def event_order(event: Event) -> tuple[int, int, int, str]:
-    """What orders the events of a stream and never changes: epoch, first published start, and what tells two apart.
+def place(result: PublishedResult) -> Place:
+    """What orders `result` in every store; raises MessageError where its id or its numbers cannot be ordered.
 
-    The first start stands at the end of the id (`…/8000`, a second one of its kind `…/8000.2`) and sticks, while
-    `start_ms` moves: only so is the choice of which events to keep independent of the order in which they come.
+    An event's first published start stands at the end of its id (`…/8000`, a second one of its kind `…/8000.2`) and
+    sticks, while `start_ms` moves: only so is the choice of which events to keep independent of the order in which
+    they come. The id stands last, quoted as in a URL: it tells two rules apart and has no spaces.
     """
-    start, _, nth = event.id.rpartition("/")[2].partition(".")
-    return event.epoch, int(start), int(nth or 1), event.id
+    numbers: tuple[int, ...]
+    name: tuple[str, ...] = ()
+    match result:
+        case Annotation():
+            numbers = (result.epoch, result.start_ms, result.end_ms)
+        case Event():
+            if not (found := _FIRST_START.search(result.id)):
+                raise MessageError(f"the event id {result.id[:140]!r} does not end in a start such as /8000 or /8000.2")
+            numbers, name = (result.epoch, int(found[1]), int(found[2] or 1)), (quote(result.id, safe="/"),)
+        case Caption():
+            numbers = (result.epoch, result.start_ms)
+    if any(abs(number) >= EXACT for number in (*numbers, version(result))):
+        raise MessageError(f"{result.id[:140]!r} has numbers of 2^53 or more, which readers cannot tell apart")
+    return (*numbers, *name)
+
+
+def is_open(event: Event) -> bool:
+    """Whether the event goes on, as far as this state of it knows."""
+    return event.phase not in ("ended", "retracted") and event.end_ms is None
+
+
+_FIRST_START = re.compile(r"/(-?[0-9]{1,16})(?:\.([0-9]{1,4}))?\Z")

@@ -290,8 +290,7 @@ def test_results_applied_in_any_order_leave_the_store_the_same(random: Random) -
 
 def kept(results: Iterable[Annotation | Event]) -> tuple[object, ...]:
     store = MemoryStore(FixedClock(1_000_000))
-    for result in results:
-        store.put_annotation(result) if isinstance(result, Annotation) else store.put_event(result)
+    store.put(list(results))
     return store.timeline(STREAM), store.events(STREAM), store.latest(STREAM)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -98,11 +99,11 @@ class Away(MemoryStore):
 
     down = True
 
-    def put_annotation(self, annotation: object) -> bool:
+    def put(self, results: Sequence[PublishedResult]) -> tuple[bool, ...]:
         if self.down:
             self.down = False
             raise StoreError("the store is away")
-        return super().put_annotation(annotation)  # type: ignore[arg-type]
+        return super().put(results)
 
 
 def test_results_wait_while_the_store_is_away() -> None:

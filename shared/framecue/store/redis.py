@@ -1,0 +1,299 @@
+"""The store on Redis: the view that other systems read.
+
+Every key has a TTL and a bound. Who reads them without this code (`redis-cli`, with the prefix `framecue:`) finds
+
+    framecue:streams          sorted set   stream, scored by when its last result was published (ms since 1970)
+    framecue:latest:STREAM    hash         `flat`: the latest annotation, caption and open events; `HGETALL` it
+    framecue:timeline:STREAM  sorted set   the last 300 annotations, oldest first, each in its newest revision:
+                                           `<epoch> <start_ms> <end_ms> <revision> <JSON>`
+    framecue:events:STREAM    sorted set   the last 300 events by their first starts, each in its newest state:
+                                           `<epoch> <first start> <n-th there> <id> <sequence> <state> <JSON>`; state is
+                                           open, closed or retracted (which is kept, so that it stays retracted)
+    framecue:evidence:EVENT   string       the JPEG of an event's peak, and 16 digits behind it: the event's sequence
+    framecue:live             channel      every new result as JSON, with its `type`
+
+All scores of `timeline` and `events` are 0, so members stand in the order of their bytes and `ZRANGE key -1 -1` is the
+last. Numbers have 16 digits; a negative one is a minus and what it has above -10^16, which sorts the same.
+
+One script call writes one key, so it is safe on a cluster, and each key takes what is newer for itself: a process that
+is killed between two keys, and does the same again, leaves both as they should be. It must not know the settings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, TypeAlias, TypeVar
+
+import redis
+from pydantic import ValidationError
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from framecue.clock import Clock, SystemClock
+from framecue.errors import SetupError, StoreError
+from framecue.schemas.annotation import Annotation
+from framecue.schemas.caption import Caption
+from framecue.schemas.event import Event
+from framecue.schemas.results import PublishedResult, to_json
+from framecue.store import flat, scripts
+from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, Place, is_open, place
+from framecue.timeline import parse_rfc3339
+
+R = TypeVar("R", Annotation, Event)
+Command: TypeAlias = tuple[str | bytes | int, ...]
+
+CONNECT_S, ANSWER_S = 2.0, 5.0
+"""How long Redis may take: on one machine or in one data centre a hundred times what it needs."""
+_GROUPS = f"{flat.CAPTION}|{flat.OPEN_EVENTS}"
+_OPEN_AT = f"{flat.OPEN_EVENTS}_at_us"
+_KINDS = ("latest", "timeline", "events")
+"""The keys of a stream."""
+_SEQUENCE_DIGITS = 16
+
+
+class RedisStore:
+    """`store.protocol.Store` on the Redis (6.2 or later) at `url`: `redis://`, `rediss://` or `unix://`.
+
+    Connects when it is first used, and again whenever it has to. Raises SetupError for a URL that cannot be used, and
+    where the user or password is refused.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "framecue:", clock: Clock | None = None) -> None:
+        self._prefix, self._clock = prefix, clock or SystemClock()
+        retry = Retry(
+            NoBackoff(), 1
+        )  # a connection of the pool may have died with the server before; no more than that
+        try:
+            self._redis = redis.Redis.from_url(
+                url, protocol=2, socket_connect_timeout=CONNECT_S, socket_timeout=ANSWER_S, retry=retry
+            )
+        except (ValueError, TypeError) as e:
+            raise SetupError("redis.url must look like redis://user:password@host:6379/0 (rediss:// for TLS)") from e
+        self.address = _address(self._redis.connection_pool.connection_kwargs)
+
+    def put(self, results: Sequence[PublishedResult]) -> tuple[bool, ...]:
+        places = [place(result) for result in results]
+        if not results:
+            return ()
+        calls = [self._calls(result, at) for result, at in zip(results, places, strict=True)]
+        with_events = dict.fromkeys(result.stream for result in results if isinstance(result, Event))
+        ask_open = [_run(scripts.OPEN, self._key("events", stream)) for stream in with_events]
+        with self._errors():
+            answers = iter(self._ask([*chain(*calls), *ask_open, *self._activity(results)]))
+            changed = tuple(sum(next(answers) for _ in mine) > 0 for mine in calls)
+            still_open = dict(zip(with_events, answers, strict=False))
+            self._ask(self._consequences(results, changed, still_open))
+        return changed
+
+    def put_evidence(self, event_id: str, jpeg: bytes, *, sequence: int) -> bool:
+        with self._errors():
+            digits = f"{sequence:0{_SEQUENCE_DIGITS}}"
+            key = self._key("evidence", event_id)
+            (kept,) = self._ask([_run(scripts.PUT_PICTURE, key, digits, jpeg, TTL_MS)])
+        return bool(kept)
+
+    def forget(self, stream: str) -> None:
+        with self._errors():
+            keys = [self._key("evidence", event.id) for event in self._members("events", stream, Event)]
+            keys += [self._key(kind, stream) for kind in _KINDS]
+            self._ask([*(("UNLINK", key) for key in keys), ("ZREM", self._key("streams"), stream)])
+
+    def clear(self) -> int:
+        """Deletes what this store wrote, of all streams, and no other keys; how many there were."""
+        deleted = 0
+        cursor: Any = None
+        ours = tuple(self._key(kind, "").encode() for kind in (*_KINDS, "evidence"))
+        pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix) + "*"
+        with self._errors():
+            while cursor != 0:
+                ((cursor, keys),) = self._ask([("SCAN", cursor or 0, "MATCH", pattern, "COUNT", 1_000)])
+                mine = [key for key in keys if key.startswith(ours) or key == self._key("streams").encode()]
+                deleted += sum(self._ask([("UNLINK", key) for key in mine]))
+        return deleted
+
+    def streams(self) -> tuple[str, ...]:
+        with self._errors():
+            since = self._clock.now_ms() - TTL_MS
+            names: Any = self._redis.zrevrangebyscore(self._key("streams"), "+inf", f"({since}")
+        return tuple(name.decode() for name in names)
+
+    def latest(self, stream: str) -> Latest | None:
+        with self._errors():
+            last, (_, still_open), caption, *known = self._ask(
+                [
+                    ("ZRANGE", self._key("timeline", stream), -1, -1),
+                    _run(scripts.OPEN, self._key("events", stream)),
+                    ("HGET", self._key("latest", stream), flat.CAPTION_JSON),
+                    *(("EXISTS", self._key(kind, stream)) for kind in _KINDS),
+                ]
+            )
+        if not any(known):
+            return None
+        sentence = Caption.model_validate_json(caption) if caption else None
+        return Latest(next(iter(_read(last, Annotation)), None), _read(still_open, Event), sentence)
+
+    def fields(self, stream: str) -> flat.Fields:
+        """What `HGETALL` shows of a stream; empty where nothing is known."""
+        with self._errors():
+            held: Any = self._redis.hgetall(self._key("latest", stream))
+        return {name.decode(): value.decode() for name, value in held.items() if name.decode() != _OPEN_AT}
+
+    def timeline(self, stream: str, *, limit: int = TIMELINE_MAX) -> tuple[Annotation, ...]:
+        with self._errors():
+            return self._members("timeline", stream, Annotation, first=-limit) if limit > 0 else ()
+
+    def events(self, stream: str, *, limit: int = EVENTS_MAX) -> tuple[Event, ...]:
+        with self._errors():
+            held = self._members("events", stream, Event)
+        shown = tuple(event for event in held if event.phase != "retracted")
+        return shown[max(0, len(shown) - limit) :]
+
+    def evidence(self, event_id: str) -> bytes | None:
+        with self._errors():
+            held: Any = self._redis.get(self._key("evidence", event_id))
+        return None if held is None else bytes(held[:-_SEQUENCE_DIGITS])
+
+    def ping(self) -> str:
+        """The server's version, once it answers."""
+        with self._errors():
+            info: Any = self._redis.info("server")
+        return str(info["redis_version"])
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self._redis.close()
+
+    def _key(self, *parts: str) -> str:
+        return self._prefix + ":".join(parts)
+
+    def _calls(self, result: PublishedResult, at: Place) -> tuple[Command, ...]:
+        """What puts `result`, the key that people read before the one that tells the channel."""
+        latest, json = self._key("latest", result.stream), to_json(result)
+        match result:
+            case Annotation():
+                return (
+                    self._put_fields(latest, "", flat.annotation_fields(result), order=4),
+                    self._put_member("timeline", result, at, f"{result.revision}", json=json, limit=TIMELINE_MAX),
+                )
+            case Event():
+                state = "open" if is_open(result) else "retracted" if result.phase == "retracted" else "closed"
+                tail = f"{result.sequence} {state}"
+                return (self._put_member("events", result, at, tail, json=json, limit=EVENTS_MAX),)
+            case Caption():
+                told = (self._key("live"), "caption", json)
+                return (self._put_fields(latest, flat.CAPTION, flat.caption_fields(result), order=2, told=told),)
+
+    def _put_member(
+        self, kind: str, result: Annotation | Event, at: Place, tail: str, *, json: bytes, limit: int
+    ) -> Command:
+        spelled = " ".join(_sortable(part) if isinstance(part, int) else part for part in at)
+        told = (self._key("live"), "annotation" if isinstance(result, Annotation) else "event")
+        return _run(scripts.PUT_MEMBER, self._key(kind, result.stream), spelled, tail, json, limit, TTL_MS, *told)
+
+    def _put_fields(
+        self, key: str, group: str, fields: flat.Fields, *, order: int, told: tuple[str | bytes, ...] = ("", "", "")
+    ) -> Command:
+        pairs = (text for pair in fields.items() for text in pair)
+        return _run(scripts.PUT_FIELDS, key, _GROUPS, group, TTL_MS, *told, order, *pairs)
+
+    def _members(self, kind: str, stream: str, of: type[R], *, first: int = 0) -> tuple[R, ...]:
+        (members,) = self._ask([("ZRANGE", self._key(kind, stream), first, -1)])
+        return _read(members, of)
+
+    def _activity(self, results: Sequence[PublishedResult]) -> Iterator[Command]:
+        """Goes by when results were published, so that it stays the same however often they come."""
+        key, now_ms = self._key("streams"), self._clock.now_ms()
+        active: dict[str, int] = {}
+        for result in results:
+            active[result.stream] = max(active.get(result.stream, 0), _published_ms(result, now_ms))
+        for stream, at_ms in active.items():
+            yield "ZADD", key, "GT", at_ms, stream
+        yield "ZREMRANGEBYSCORE", key, "-inf", now_ms - TTL_MS
+        yield "PEXPIRE", key, TTL_MS
+
+    def _consequences(
+        self, results: Sequence[PublishedResult], changed: Sequence[bool], still_open: Mapping[str, Any]
+    ) -> list[Command]:
+        """Open events beside the latest annotation, and a day more for all of what changed."""
+        calls = []
+        for stream, (at_us, members) in still_open.items():
+            fields = {_OPEN_AT: at_us.decode(), **flat.open_event_fields(_read(members, Event))}
+            calls.append(self._put_fields(self._key("latest", stream), flat.OPEN_EVENTS, fields, order=1))
+        for stream in dict.fromkeys(r.stream for r, new in zip(results, changed, strict=True) if new):
+            calls += [("PEXPIRE", self._key(kind, stream), TTL_MS) for kind in _KINDS]
+        return calls
+
+    def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers to `commands`, sent at once; they must bear being sent again."""
+        answers = self._send(commands)
+        if any(isinstance(answer, exceptions.NoScriptError) for answer in answers):
+            self._send([("SCRIPT LOAD", script.source) for script in scripts.ALL])
+            answers = self._send(commands)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def _send(self, commands: Sequence[Command]) -> list[Any]:
+        pipe: Any = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        answers: list[Any] = pipe.execute(raise_on_error=False)
+        return answers
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """The one place where errors of the client become ours."""
+        try:
+            yield
+        except (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError) as e:
+            raise SetupError(
+                f"Redis at {self.address} refuses this user ({_reason(e)}); set FRAMECUE_REDIS__URL with one that may "
+                f"use the keys {self._prefix}* and the channel {self._key('live')}"
+            ) from e
+        except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as e:
+            raise StoreError(
+                f"Redis at {self.address} does not answer ({_reason(e)}); start it with `framecue up`, or set "
+                "FRAMECUE_REDIS__URL to where it is"
+            ) from e
+        except exceptions.RedisError as e:
+            raise StoreError(f"Redis at {self.address} refuses: {_reason(e)}") from e
+        except ValidationError as e:
+            raise StoreError(
+                f"Redis at {self.address} holds results that this version cannot read; make them again with "
+                "`framecue redis rebuild --flush`"
+            ) from e
+
+
+def _run(script: scripts.Script, key: str, *arguments: str | bytes | int) -> Command:
+    return "EVALSHA", script.sha, 1, key, *arguments
+
+
+def _sortable(number: int) -> str:
+    return f"{number:016}" if number >= 0 else f"-{10**16 + number:016}"
+
+
+def _read(members: Sequence[bytes], kind: type[R]) -> tuple[R, ...]:
+    """The results in members of `timeline` or `events`, whose JSON stands behind the last of so many spaces."""
+    spaces = 4 if kind is Annotation else 6
+    return tuple(kind.model_validate_json(member.split(b" ", spaces)[-1]) for member in members)
+
+
+def _published_ms(result: PublishedResult, now_ms: int) -> int:
+    try:
+        return min(now_ms, parse_rfc3339(result.published_at or ""))
+    except ValueError:
+        return now_ms
+
+
+def _address(connection: Mapping[str, Any]) -> str:
+    return str(connection.get("path") or f"{connection.get('host', 'localhost')}:{connection.get('port', 6379)}")
+
+
+def _reason(e: Exception) -> str:
+    cause = e.__cause__ or e.__context__
+    return str(getattr(cause, "strerror", None) or e).rstrip(".")
