@@ -7,21 +7,26 @@ STAMP := .venv/.framecue-installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check bench schemas constraints clean
+.PHONY: help setup demo up down test check bench schemas constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
 
 setup: $(STAMP) ## make .venv with everything in it, at the versions of constraints.txt
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt deploy/install.sh
 	@test -n "$(PYTHON)" || { echo "FrameCue needs Python 3.11, 3.12 or 3.13 with venv; none was found" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]' -c constraints.txt
+	PYTHON="$(PYTHON)" deploy/install.sh .venv all -e
 	@touch $@
 
 demo: setup ## real clips with late subtitles, all services in this terminal, a report at the end
 	$(BIN)/framecue demo --embedded
+
+up: setup ## Kafka, Redis and every service on this machine, with topics; no Docker, no root, no Java needed
+	$(BIN)/framecue up
+
+down: setup ## end what `make up` or `make demo` left running; the data stays
+	$(BIN)/framecue down
 
 test: setup ## every test
 	$(BIN)/pytest -q

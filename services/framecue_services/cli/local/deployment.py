@@ -139,13 +139,14 @@ class Deployment:
         return Service(name, self.logs, self.folder / "ready", variables=variables, process=process)
 
     def _bring_up(self, servers: Sequence[Server], progress: Progress) -> None:
-        for server in servers:
-            if not server.running:
-                progress.doing(server.starting)
-                server.launch()
-                self._note({server.name: server.process})
-        progress.doing(f"waiting for {', '.join(server.name for server in servers)}")
-        await_ready(servers, ready=progress.ready)
+        new = [server for server in servers if not server.running]
+        for server in new:
+            progress.doing(server.starting)
+            server.launch()
+            self._note({server.name: server.process})
+        if new:
+            progress.doing(f"waiting for {', '.join(server.name for server in new)}")
+        await_ready(servers, ready=lambda server: progress.ready(server) if server in new else None)
 
     @contextmanager
     def _undone_on_failure(self, everything: Sequence[Server], already: Sequence[str]) -> Iterator[None]:

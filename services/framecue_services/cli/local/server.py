@@ -21,6 +21,17 @@ STOP_SECONDS = 20
 LOG_LINES = 12
 
 
+class StartError(SetupError):
+    """A process that does not come up. `last_lines` are the end of its log, which says why."""
+
+    def __init__(self, what: str, log: Path) -> None:
+        super().__init__(f"{what}; see {log}")
+        try:
+            self.last_lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+        except OSError:
+            self.last_lines = []
+
+
 class Server(ABC):
     """One process, started here or by an earlier command (`process`)."""
 
@@ -42,7 +53,7 @@ class Server(ABC):
         return self.process is not None and self.process.alive
 
     def start(self, *, within_s: float = START_SECONDS) -> None:
-        """Returns when it answers. Raises SetupError with the end of its log where it does not; then nothing runs."""
+        """Returns when it answers. Raises StartError where it does not; then nothing runs."""
         self.launch()
         await_ready([self], within_s=within_s)
 
@@ -88,21 +99,13 @@ class Server(ABC):
         """The process's variables; None for ours."""
         return None
 
-    def last_words(self) -> str:
-        """The end of the log, one line each, indented."""
-        try:
-            lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-        except OSError:
-            return ""
-        return "".join(f"\n  {line}" for line in lines)
-
 
 def await_ready(
     servers: Iterable[Server], *, within_s: float = START_SECONDS, ready: Callable[[Server], None] = lambda _: None
 ) -> None:
     """Returns when all answer, each told to `ready` as it does.
 
-    Raises SetupError for the first that ended or was too slow; that one is ended.
+    Raises StartError for the first that ended or was too slow; that one is ended.
     """
     end = time.monotonic() + within_s
     waiting = list(servers)
@@ -112,16 +115,11 @@ def await_ready(
                 waiting.remove(server)
                 ready(server)
             elif not server.running:
-                raise SetupError(f"{server.name} ended while it was starting; {server.log} ends{_said(server)}")
+                raise StartError(f"{server.name} ended while it was starting", server.log)
             elif time.monotonic() > end:
                 server.stop()
-                raise SetupError(f"{server.name} was not ready within {within_s:g} s; {server.log} ends{_said(server)}")
+                raise StartError(f"{server.name} was not ready within {within_s:g} s", server.log)
         time.sleep(STEP_SECONDS)
-
-
-def _said(server: Server) -> str:
-    words = server.last_words()
-    return f":{words}" if words else " with nothing"
 
 
 def taken(port: int) -> bool:

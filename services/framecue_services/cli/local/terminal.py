@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from rich.status import Status
 
 from framecue.settings import KafkaSettings, RedisSettings, Settings, load_settings
 from framecue_services.cli.local.deployment import Deployment
-from framecue_services.cli.local.server import Server
+from framecue_services.cli.local.server import Server, StartError
 from framecue_services.cli.local.service import SERVICES
+from framecue_services.cli.wording import clean
 
 WIDTH = 11
 
@@ -21,7 +23,7 @@ def run_up(services: Sequence[str] = SERVICES) -> None:
     """Starts what does not run yet, and prints where everything is; raises SetupError with what to do."""
     console = plain_console()
     deployment = Deployment(load_settings())
-    with telling(console) as progress:
+    with telling(console) as progress, _log_shown():
         started = deployment.start(progress, services)
     if started.already:
         console.print(f"{'running':<{WIDTH}}{', '.join(started.already)} (from before)")
@@ -56,6 +58,17 @@ def telling(console: Console) -> Iterator[Telling]:
     """A Progress that shows on `console` what takes a while, and a line for each server as it is ready."""
     with console.status("") as status:
         yield Telling(console, status)
+
+
+@contextmanager
+def _log_shown() -> Iterator[None]:
+    """Prints on stderr how the log of a process ends that did not come up; what is to be done follows from it."""
+    try:
+        yield
+    except StartError as e:
+        for line in e.last_lines:
+            print(f"  {clean(line)}", file=sys.stderr)
+        raise
 
 
 class Telling:
