@@ -32,9 +32,9 @@ def host(
 ) -> None:
     """Runs one service until SIGTERM or SIGINT, over `topics` as a member of the group `name`.
 
-    It waits for a broker as long as that takes; `stage` is made once there is one. Raises SetupError where a person must
-    mend something, DisplacedError when another worker has this one's slot, and FaultRateError, once it is told to stop,
-    after too many records failed: until then it stays, unready.
+    It waits for a broker as long as that takes; `stage` is made once there is one. Raises SetupError where a person
+    must mend something, DisplacedError when another worker has this one's slot, and FaultRateError, once it is told to
+    stop, after too many records failed: until then it stays, unready.
     """
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
