@@ -71,6 +71,11 @@ def has_picture(event: Event) -> bool:
 
 
 def _pictured(results: dict[int, PublishedResult]) -> dict[int, Event]:
-    """Of each event its last state with a picture, by the number of its record: the others would be replaced."""
-    last = {r.id: i for i, r in results.items() if isinstance(r, Event) and has_picture(r)}
-    return {i: event for i in last.values() if isinstance(event := results[i], Event)}
+    """Of each event the last state that has a picture, by the number of its record: it would replace the others."""
+    last: dict[str, tuple[int, Event]] = {}
+    for i, result in results.items():
+        if isinstance(result, Event) and has_picture(result):
+            held = last.get(result.id)
+            if held is None or held[1].sequence < result.sequence:
+                last[result.id] = (i, result)
+    return dict(last.values())

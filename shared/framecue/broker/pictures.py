@@ -12,6 +12,8 @@ from framecue.schemas.topics import MEDIA
 
 def fetch_picture(broker: Broker, ref: FrameRef) -> bytes | None:
     """The JPEG that `ref` names, None where it expired; raises MessageError when there is something else."""
+    if not (0 <= ref.partition < broker.partitions(MEDIA.name) and 0 <= ref.offset < 2**63 and ref.index >= 0):
+        raise MessageError(f"{MEDIA.name} has no picture {ref.partition}/{ref.offset}/{ref.index}")
     record = broker.fetch(MEDIA.name, partition=ref.partition, offset=ref.offset)
     if record is None:
         return None
