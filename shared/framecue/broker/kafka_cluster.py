@@ -113,7 +113,10 @@ class KafkaCluster:
         """How long each topic of the table that exists keeps a record; -1: for ever."""
         counts = self._admin.counts(list(TOPICS))
         found = self._settings(ConfigResourceType.TOPIC, map(self._connection.topic, counts), "all")
-        return {self._names[full]: int(settings["retention.ms"]) for full, settings in found.items()}
+        return {
+            self._names[full]: int(settings["retention.ms"]) if "delete" in settings["cleanup.policy"] else -1
+            for full, settings in found.items()
+        }
 
     def spans(self, topics: Sequence[str], *, since_ms: int) -> Mapping[TopicPartition, Span]:
         """The offsets of every partition of those of `topics` that exist."""

@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
@@ -55,6 +56,16 @@ _KINDS = ("latest", "timeline", "events")
 _SEQUENCE_DIGITS = 16
 
 
+@dataclass(frozen=True)
+class ServerFacts:
+    """A Redis: its version, what it does when memory is full, and its bytes. `limit_bytes` 0: no limit."""
+
+    version: tuple[int, ...]
+    policy: str
+    used_bytes: int
+    limit_bytes: int
+
+
 class RedisStore:
     """`store.protocol.Store` on the Redis (6.2 or later) at `url`: `redis://`, `rediss://` or `unix://`.
 
@@ -63,7 +74,7 @@ class RedisStore:
     """
 
     def __init__(self, url: str, *, prefix: str = "framecue:", clock: Clock | None = None) -> None:
-        self._prefix, self._clock = prefix, clock or SystemClock()
+        self.prefix, self._clock = prefix, clock or SystemClock()
         retry = Retry(
             NoBackoff(), 1
         )  # a connection of the pool may have died with the server before; no more than that
@@ -107,7 +118,7 @@ class RedisStore:
         deleted = 0
         cursor: Any = None
         ours = tuple(self._key(kind, "").encode() for kind in (*_KINDS, "evidence"))
-        pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", self._prefix) + "*"
+        pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", self.prefix) + "*"
         with self._errors():
             while cursor != 0:
                 ((cursor, keys),) = self._ask([("SCAN", cursor or 0, "MATCH", pattern, "COUNT", 1_000)])
@@ -157,18 +168,29 @@ class RedisStore:
             held: Any = self._redis.get(self._key("evidence", event_id))
         return None if held is None else bytes(held[:-_SEQUENCE_DIGITS])
 
-    def ping(self) -> str:
+    def version(self) -> str:
         """The server's version, once it answers."""
         with self._errors():
             info: Any = self._redis.info("server")
         return str(info["redis_version"])
+
+    def facts(self) -> ServerFacts:
+        """What the server says of itself."""
+        with self._errors():
+            info: Any = self._redis.info()
+        return ServerFacts(
+            version=tuple(int(part) for part in str(info["redis_version"]).split(".") if part.isdigit()),
+            policy=str(info.get("maxmemory_policy", "noeviction")),
+            used_bytes=int(info.get("used_memory", 0)),
+            limit_bytes=int(info.get("maxmemory", 0)),
+        )
 
     def close(self) -> None:
         """Closes its connections."""
         self._redis.close()
 
     def _key(self, *parts: str) -> str:
-        return self._prefix + ":".join(parts)
+        return self.prefix + ":".join(parts)
 
     def _calls(self, result: PublishedResult, at: Place) -> tuple[Command, ...]:
         """What puts `result`, the key that people read before the one that tells the channel."""
@@ -253,7 +275,7 @@ class RedisStore:
         except (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.NoPermissionError) as e:
             raise SetupError(
                 f"Redis at {self.address} refuses this user ({_reason(e)}); set FRAMECUE_REDIS__URL with one that may "
-                f"use the keys {self._prefix}* and the channel {self._key('live')}"
+                f"use the keys {self.prefix}* and the channel {self._key('live')}"
             ) from e
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as e:
             raise StoreError(
