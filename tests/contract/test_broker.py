@@ -1,4 +1,4 @@
-"""What every broker keeps: one suite, run on the memory twin here and on real servers where there are some.
+"""What every broker keeps: one suite, run on the memory twin and on a real Kafka.
 
 It must not know anything that `broker.protocol` does not promise: offsets may skip, partitions may interleave.
 """
@@ -6,44 +6,66 @@ It must not know anything that `broker.protocol` does not promise: offsets may s
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Generator, Sequence
 from itertools import pairwise
 
 import pytest
 
+from framecue.broker.kafka_topics import delete_topics
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Broker, Consumer, Message, Record, TopicPartition
 from framecue.clock import FixedClock
 from framecue.errors import BrokerError
 from framecue.schemas.topics import DEADLETTER, MEDIA, TOPICS, partition_of
+from tests.support.brokers import PARTITIONS, TidyKafkaBroker, new_topics
 
-PARTITIONS = 4
-Factory = Callable[[], Broker]
-
-
-def memory() -> Broker:
-    return MemoryBroker(partitions=PARTITIONS, clock=FixedClock(1_000))
+PATIENCE_S = 30.0
+"""What should come has come by then; nothing waits that long where all is well."""
 
 
-@pytest.fixture(params=[memory])
-def broker(request: pytest.FixtureRequest) -> Broker:
-    """A broker whose topics are empty; each implementation joins with a factory of its own."""
-    return request.param()
+@pytest.fixture(params=["memory", "kafka"])
+def broker(request: pytest.FixtureRequest) -> Generator[Broker]:
+    """A broker whose topics are empty."""
+    if request.param == "memory":
+        yield MemoryBroker(partitions=PARTITIONS, clock=FixedClock(1_000))
+        return
+    connection = new_topics(request.getfixturevalue("kafka"))
+    broker = TidyKafkaBroker(connection)
+    yield broker
+    broker.close()
+    delete_topics(connection)
 
 
 def messages(topic: str, *values: bytes, key: bytes = b"cam1") -> list[Message]:
     return [Message(topic, key, value) for value in values]
 
 
-def read(consumer: Consumer, count: int, *, patience: int = 50) -> list[Record]:
-    """`count` records, or fewer where no more come."""
+def read(consumer: Consumer, count: int, *, paused: Collection[TopicPartition] = ()) -> list[Record]:
+    """`count` records, or fewer where all is read that is owned and not `paused`."""
     out: list[Record] = []
-    for _ in range(patience):
-        out += consumer.poll(count - len(out), timeout_s=0.01)
-        if len(out) >= count:
+    until_s = time.monotonic() + PATIENCE_S
+    while len(out) < count and time.monotonic() < until_s:
+        records = consumer.poll(count - len(out), timeout_s=0.02)
+        out += records
+        owned = consumer.assignment().keys() - set(paused)
+        if not records and owned and all(consumer.position(at) >= consumer.end(at) for at in owned):
             break
     return out
+
+
+def settle(*members: Consumer, topics: Sequence[str] = ("media",)) -> None:
+    """Polls, without reading, until `members` share all partitions of `topics`, each with some."""
+    everything = {TopicPartition(topic, p) for topic in topics for p in range(PARTITIONS)}
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
+        for member in members:
+            member.poll(0, timeout_s=0.01)
+        owned = [set(member.assignment()) for member in members]
+        if all(owned) and sum(map(len, owned)) == len(everything) and set().union(*owned) == everything:
+            return
+    raise AssertionError(f"the group did not settle: {[member.assignment() for member in members]}")
 
 
 def after(records: Sequence[Record]) -> dict[TopicPartition, int]:
@@ -96,7 +118,7 @@ def test_commit_writes_nothing_when_one_message_is_refused(broker: Broker, messa
     consumer = broker.consumer("g", ["media"])
     with pytest.raises(BrokerError, match=complaint):
         broker.commit([Message("media", b"cam1", b"good"), message])
-    assert read(consumer, 1, patience=3) == []
+    assert read(consumer, 1) == []
 
 
 def test_offsets_grow_in_the_order_of_the_messages(broker: Broker) -> None:
@@ -111,7 +133,7 @@ def test_poll_gives_at_most_what_was_asked_for(broker: Broker) -> None:
     broker.commit(messages("media", b"1", b"2", b"3"))
     consumer = broker.consumer("g", ["media"])
     assert [r.value for r in read(consumer, 2)] == [b"1", b"2"]
-    assert [r.value for r in read(consumer, 2, patience=5)] == [b"3"]
+    assert [r.value for r in read(consumer, 2)] == [b"3"]
 
 
 def test_poll_wakes_when_another_thread_writes(broker: Broker) -> None:
@@ -129,7 +151,7 @@ def test_a_group_goes_on_where_it_committed(broker: Broker) -> None:
     done = read(first, 2)
     broker.commit(messages("features", b"out"), consumer=first, offsets=after(done))
     first.close()
-    assert [r.value for r in read(broker.consumer("g", ["media"]), 3, patience=5)] == [b"3"]
+    assert [r.value for r in read(broker.consumer("g", ["media"]), 3)] == [b"3"]
 
 
 def test_what_was_read_and_not_committed_comes_again(broker: Broker) -> None:
@@ -150,7 +172,7 @@ def test_rewinding_to_committed_reads_again_after_a_failed_commit(broker: Broker
     (at,) = after([first])
     assert consumer.committed(at) == second.offset
     consumer.seek(at, consumer.committed(at))
-    assert [r.value for r in read(consumer, 2, patience=5)] == [b"2"]
+    assert [r.value for r in read(consumer, 2)] == [b"2"]
 
 
 def test_groups_read_for_themselves(broker: Broker) -> None:
@@ -162,9 +184,7 @@ def test_groups_read_for_themselves(broker: Broker) -> None:
 
 def test_two_members_share_the_partitions_and_equal_numbers_go_together(broker: Broker) -> None:
     members = [broker.consumer("g", ["segments", "subtitles"]) for _ in range(2)]
-    for _ in range(10):
-        for member in members:
-            member.poll(1, timeout_s=0.01)
+    settle(*members, topics=["segments", "subtitles"])
     owned = [member.assignment() for member in members]
     assert owned[0].keys() | owned[1].keys() == {
         TopicPartition(t, p) for t in ("segments", "subtitles") for p in range(PARTITIONS)
@@ -179,18 +199,21 @@ def test_two_members_share_the_partitions_and_equal_numbers_go_together(broker: 
 def test_what_a_member_leaves_goes_to_the_others(broker: Broker) -> None:
     broker.commit([Message("media", None, bytes([p]), partition=p) for p in range(PARTITIONS)])
     stays, leaves = (broker.consumer("g", ["media"]) for _ in range(2))
-    mine = read(stays, PARTITIONS, patience=5)
+    settle(stays, leaves)
+    mine = read(stays, PARTITIONS)
     leaves.close()
-    assert {r.partition for r in mine + read(stays, PARTITIONS, patience=5)} == set(range(PARTITIONS))
+    settle(stays)
+    assert {r.partition for r in mine + read(stays, PARTITIONS)} == set(range(PARTITIONS))
 
 
 def test_a_paused_partition_keeps_still(broker: Broker) -> None:
     broker.commit([Message("media", None, b"", partition=p) for p in range(PARTITIONS)])
     consumer = broker.consumer("g", ["media"])
-    consumer.poll(0, timeout_s=0.01)
-    consumer.pause([TopicPartition("media", 0)])
-    assert {r.partition for r in read(consumer, PARTITIONS, patience=5)} == set(range(1, PARTITIONS))
-    consumer.resume([TopicPartition("media", 0)])
+    settle(consumer)
+    at = TopicPartition("media", 0)
+    consumer.pause([at])
+    assert {r.partition for r in read(consumer, PARTITIONS, paused=[at])} == set(range(1, PARTITIONS))
+    consumer.resume([at])
     assert {r.partition for r in read(consumer, 1)} == {0}
 
 
@@ -201,6 +224,7 @@ def test_position_reaches_the_end_when_caught_up(broker: Broker) -> None:
     read(consumer, 1)
     assert consumer.position(at) < consumer.end(at)
     read(consumer, 1)
+    assert read(consumer, 1) == []
     assert consumer.position(at) >= consumer.end(at)
 
 
@@ -220,7 +244,7 @@ def test_a_member_that_left_cannot_commit(broker: Broker) -> None:
     consumer.close()
     with pytest.raises(BrokerError):
         broker.commit(messages("features", b"out"), consumer=consumer, offsets=after(done))
-    assert read(broker.consumer("h", ["features"]), 1, patience=3) == []
+    assert read(broker.consumer("h", ["features"]), 1) == []
 
 
 def test_fetch_gives_one_record_by_its_place(broker: Broker) -> None:
@@ -248,17 +272,13 @@ def test_notes_stay_beside_the_offset_until_the_next_commit(broker: Broker) -> N
 
 def test_a_partition_that_came_back_has_another_number(broker: Broker) -> None:
     stays = broker.consumer("g", ["media"])
-    stays.poll(1, timeout_s=0.01)
+    settle(stays)
     before = dict(stays.assignment())
     other = broker.consumer("g", ["media"])
-    for _ in range(20):
-        stays.poll(1, timeout_s=0.01)
-        other.poll(1, timeout_s=0.01)
+    settle(stays, other)
     gone = before.keys() - stays.assignment().keys()
-    assert gone
     other.close()
-    for _ in range(20):
-        stays.poll(1, timeout_s=0.01)
+    settle(stays)
     assert {at: n != before[at] for at, n in stays.assignment().items()} == {at: at in gone for at in before}
 
 
