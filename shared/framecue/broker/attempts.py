@@ -43,10 +43,9 @@ class Attempts:
         few = A_FEW if stored == 1 else 1
         return cls(stored, stored, min(end, committed + SUSPECTS.get(stored, 1)), few)
 
-    @property
-    def now(self) -> int:
-        """The number of the next attempt."""
-        return min(self.died, ATTEMPTS_MAX) + 1
+    def now(self, offset: int) -> int:
+        """The number of the next attempt, which begins with `offset`."""
+        return min(self.died, ATTEMPTS_MAX) + 1 if self.is_suspect(offset) else 1
 
     def is_suspect(self, offset: int) -> bool:
         """Whether what stands at `offset` may be what ended the process, or failed."""
@@ -61,5 +60,5 @@ class Attempts:
         """What to note beside `committed`, the new offset: the attempt at what follows it."""
         if not self.is_suspect(committed) or self.died >= ATTEMPTS_MAX:
             self.died, self.until, self.at_once = 0, -1, 1 << 30
-        self.stored = self.now
+        self.stored = self.now(committed)
         return self.stored

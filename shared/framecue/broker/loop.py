@@ -380,11 +380,11 @@ class Loop:
     def _mark(self, batch: Sequence[Record]) -> None:
         """Counts the attempt beside the committed offset before it begins, where that does not say so already."""
         notes = {}
-        for at in {place(r) for r in batch}:
-            owned = self._owned[at]
-            if (attempt := owned.attempts.now) != owned.attempts.stored:
+        for at, offset in {place(r): r.offset for r in reversed(batch)}.items():  # the first of each partition
+            attempts = self._owned[at].attempts
+            if (attempt := attempts.now(offset)) != attempts.stored:
                 notes[at] = _write_note(attempt, self._stage.note(at))
-                owned.attempts.stored = attempt
+                attempts.stored = attempt
         if notes:
             offsets = {at: self._owned[at].committed for at in notes}
             self._broker.commit((), consumer=self._consumer, offsets=offsets, notes=notes)
@@ -462,11 +462,17 @@ class Loop:
             return
         self._ticked_at = self._monotonic()
         ends = {at: self._consumer.end(at) for at in self._owned}
-        messages = self._stage.tick(
-            {at: Position(self._owned[at].committed, end) for at, end in ends.items()}, now_ms=now_ms
-        )
+        positions = {at: Position(self._read_upto(at), end) for at, end in ends.items()}
+        messages = self._stage.tick(positions, now_ms=now_ms)
         if messages:
             self._broker.commit(messages, consumer=self._consumer)
+
+    def _read_upto(self, at: TopicPartition) -> int:
+        """Up to where everything of `at` is committed: past what holds no record, such as a transaction's marker."""
+        waiting = self._queue.front(at) is not None or any(place(r) == at for d in self._done for r in d.batch)
+        if waiting or (self._working is not None and at in self._working.places):
+            return self._owned[at].committed
+        return self._consumer.position(at)
 
     # leaving in good order
 
