@@ -24,7 +24,7 @@ from framecue.schemas.deadletter import DeadLetter, parse_dead_letter
 from framecue.schemas.results import RESULT_TOPICS
 from framecue.schemas.topics import DEADLETTER, TOPICS
 from framecue.timeline import rfc3339
-from framecue_services.cli.wording import clean
+from framecue_services.cli.wording import clean, in_bytes
 
 REQUEUE_BYTES = 16 << 20
 """So much goes back in one commit: a transaction that takes seconds would pass its time-out."""
@@ -177,7 +177,7 @@ def run_show(broker: Broker, name: str, *, output: Path | None = None, console: 
         ("error", letter.error),
         ("reason", letter.reason),
         ("came from", f"{origin.topic}, partition {origin.partition}, offset {origin.offset}, {_time(origin.at_ms)}"),
-        ("size", _bytes(found.bytes)),
+        ("size", in_bytes(found.bytes)),
         *((f"header {clean(name)}", value.decode("utf-8", "replace")[:500]) for name, value in letter.headers),
         ("what to do", hint(letter)),
     ]
@@ -193,7 +193,7 @@ def run_show(broker: Broker, name: str, *, output: Path | None = None, console: 
             print(f"{label}\t{clean(value)}")
     if output is not None:
         try:
-            output.write_bytes(letter.value)
+            output.writein_bytes(letter.value)
         except OSError as e:
             raise SetupError(f"the bytes cannot be written to {output}: {(e.strerror or str(e)).lower()}") from e
         console.print(f"the original bytes are in {output}", markup=False)
@@ -251,7 +251,7 @@ def _as_sent(broker: Broker, found: Found) -> Message:
 
 def _row(found: Found) -> tuple[str, ...]:
     letter = found.letter
-    when, end = _time(found.at_ms), _bytes(found.bytes)
+    when, end = _time(found.at_ms), in_bytes(found.bytes)
     if letter is None:
         return found.name, when, found.stream, "?", "?", clean(found.trouble)[:REASON_SHOWN], "?", end
     reason = clean(letter.reason)
@@ -262,10 +262,3 @@ def _row(found: Found) -> tuple[str, ...]:
 
 def _time(at_ms: int | None) -> str:
     return "an unknown time" if at_ms is None else rfc3339(at_ms // 1000 * 1000).replace(".000Z", "Z")
-
-
-def _bytes(count: int) -> str:
-    for unit, whole in (("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if count >= whole:
-            return f"{count / whole:.1f} {unit}"
-    return f"{count} B"

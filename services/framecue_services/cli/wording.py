@@ -62,6 +62,14 @@ def clock(ms: int) -> str:
     return sign + whole + (f".{rest:03d}".rstrip("0") if rest else "")
 
 
+def in_bytes(count: float) -> str:
+    """So many bytes, as people say it: `71.8 GiB`, `3.0 KiB`, `12 B`."""
+    for unit, whole in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= whole:
+            return f"{count / whole:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
 def is_built_in(rule: str) -> bool:
     """Whether an event of this name comes from FrameCue itself, not from a user's rule."""
     return rule.startswith(RESERVED)

@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import GroupIdNotFoundError
 
-from framecue.broker.kafka_connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect
+from framecue.broker.kafka_connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, missing_topic
 from framecue.broker.protocol import TopicPartition
 from framecue.clock import Clock
 from framecue.errors import BrokerError
@@ -158,6 +158,8 @@ class KafkaCluster:
         That it comes back at all says that transactions work for us.
         """
         connection = self._connection
+        if not self._admin.counts([MEDIA.name]):
+            raise missing_topic(connection, MEDIA.name)
         producer = connect(
             KafkaProducer,
             connection,
