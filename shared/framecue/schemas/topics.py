@@ -16,7 +16,7 @@ MESSAGE_MAX_BYTES = 18 << 20
 DEADLETTER_MAX_BYTES = 20 << 20
 """Room for any message with the headers that say why it could not be used."""
 COMPACTED_SEGMENT_BYTES = 32 << 20
-"""Kafka compacts what is behind the segment it writes: whoever reads state again reads this much of the old at least."""
+"""Kafka compacts what lies behind the segment it writes to: who restores state reads at least this much of the old."""
 
 
 @dataclass(frozen=True)
