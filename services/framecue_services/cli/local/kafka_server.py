@@ -11,11 +11,12 @@ import base64
 import struct
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from framecue.errors import SetupError
 from framecue.schemas.topics import DEADLETTER_MAX_BYTES
+from framecue.settings import child_environment
 from framecue_services.cli.local.java import KAFKA, find_java, has_jars, kafka_jars
 from framecue_services.cli.local.processes import Process
 from framecue_services.cli.local.server import HOST, Server, ask
@@ -24,6 +25,8 @@ HEAP = ("-Xms96m", "-Xmx512m", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "-
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """A request that every broker answers, also before it knows who asks: its length, key 18, version 0, id 1, no name."""
 FORMAT_SECONDS = 120
+LOCALE = {"LC_ALL": "C.UTF-8"}
+"""Without a locale, Java finds no folder with an umlaut in its name."""
 
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -103,6 +106,9 @@ class KafkaServer(Server):
         crash = f"-XX:ErrorFile={self.folder.resolve() / 'crash.log'}"
         return (str(java), *HEAP, crash, *configured, "kafka.Kafka", str(properties))
 
+    def environment(self) -> Mapping[str, str]:
+        return child_environment(LOCALE)
+
     def answers(self) -> bool:
         return ask(self.port, API_VERSIONS, 10)[4:10] == b"\0\0\0\1\0\0"
 
@@ -130,7 +136,9 @@ class KafkaServer(Server):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         command = (*tool, "format", "--standalone", "-t", cluster, "-c", str(properties))
         try:
-            subprocess.run(command, capture_output=True, text=True, check=True, timeout=FORMAT_SECONDS)  # noqa: S603
+            subprocess.run(  # noqa: S603
+                command, capture_output=True, text=True, check=True, timeout=FORMAT_SECONDS, env=self.environment()
+            )
         except subprocess.CalledProcessError as e:
             said = (e.stderr or e.stdout).strip().splitlines()
             raise SetupError(f"Kafka cannot use the folder {self._data}: {said[-1] if said else e}") from e

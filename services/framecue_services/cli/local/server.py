@@ -111,11 +111,11 @@ def await_ready(
     waiting = list(servers)
     while waiting:
         for server in list(waiting):
+            if not server.running:
+                raise StartError(f"{server.name} ended while it was starting", server.log)
             if server.answers():
                 waiting.remove(server)
                 ready(server)
-            elif not server.running:
-                raise StartError(f"{server.name} ended while it was starting", server.log)
             elif time.monotonic() > end:
                 server.stop()
                 raise StartError(f"{server.name} was not ready within {within_s:g} s", server.log)

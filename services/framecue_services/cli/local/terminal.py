@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -76,7 +75,6 @@ class Telling:
 
     def __init__(self, console: Console, status: Status) -> None:
         self._console, self._status = console, status
-        self._began = time.monotonic()
 
     def doing(self, what: str) -> None:
         if self._console.is_terminal:
@@ -85,8 +83,7 @@ class Telling:
             self._console.print(what)
 
     def ready(self, server: Server) -> None:
-        after = time.monotonic() - self._began
-        self._console.print(f"{server.name:<{WIDTH}}ready after {after:.1f} s, process {server.pid}")
+        self._console.print(f"{server.name:<{WIDTH}}ready, process {server.pid}")
 
 
 def introduce(console: Console, deployment: Deployment, settings: Settings) -> None:
