@@ -18,12 +18,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from framecue.broker.protocol import Broker, Message, Record, check_size, size
+from framecue.clock import Clock, SystemClock
 from framecue.errors import BrokerError, MessageError, SetupError
 from framecue.schemas.base import UNKEYED
 from framecue.schemas.deadletter import DeadLetter, parse_dead_letter
 from framecue.schemas.results import RESULT_TOPICS
-from framecue.schemas.topics import DEADLETTER, TOPICS
+from framecue.schemas.topics import DAY_MS, DEADLETTER, TOPICS
 from framecue.timeline import rfc3339
+from framecue_services.cli.times import instant
 from framecue_services.cli.wording import clean, in_bytes
 
 REQUEUE_BYTES = 16 << 20
@@ -83,30 +85,29 @@ class Requeued:
     refused: tuple[tuple[str, str], ...]
 
 
-def dead_letters(broker: Broker, wanted: Wanted = Wanted()) -> Iterator[Found]:
+def dead_letters(broker: Broker, chosen: Wanted = Wanted()) -> Iterator[Found]:
     """The letters that are wanted, partition by partition in the order in which they came."""
     for partition in range(broker.partitions(DEADLETTER.name)):
         start = 0
-        if wanted.since_ms is not None:
-            start = broker.offset_at(DEADLETTER.name, partition=partition, at_ms=wanted.since_ms)
+        if chosen.since_ms is not None:
+            start = broker.offset_at(DEADLETTER.name, partition=partition, at_ms=chosen.since_ms)
         for record in broker.read(DEADLETTER.name, partition=partition, start=start):
-            if wanted.fits(found := _found(record)):
+            if chosen.fits(found := _found(record)):
                 yield found
 
 
-def find_letter(broker: Broker, name: str) -> Found:
-    """The letter of that name; raises SetupError where the name or the letter is none."""
-    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,18})", name)
-    if not match:
-        raise SetupError(f"{name!r} names no dead letter; an ID is partition/offset, as `deadletters list` shows it")
-    partition, offset = int(match[1]), int(match[2])
-    if partition >= (count := broker.partitions(DEADLETTER.name)):
-        raise SetupError(f"there is no dead letter {name}: the topic has {count} partitions")
-    record = broker.fetch(DEADLETTER.name, partition=partition, offset=offset)
-    if record is None:
-        days = (DEADLETTER.retention_ms or 0) // 86_400_000
-        raise SetupError(f"there is no dead letter {name} (any more): they are kept for {days} days")
-    return _found(record)
+def wanted(since: str, *, stage: str | None, streams: str | None, clock: Clock | None = None) -> Wanted:
+    """What the command line asks for; raises SetupError where `since` is no time."""
+    at = instant(since, now_ms=(clock or SystemClock()).now_ms())
+    if at == "now":
+        raise SetupError("since now there are no dead letters yet; write how long ago, such as 1h")
+    return Wanted(None if at == "oldest" else at, stage, streams)
+
+
+def letters_named(broker: Broker, names: Sequence[str]) -> Iterator[Found]:
+    """The letters of those names, one by one; raises SetupError, before any is read, for what is no name."""
+    places = [_place(broker, name) for name in names]
+    return (_fetched(broker, *place) for place in places)
 
 
 def requeue(broker: Broker, letters: Iterator[Found] | Sequence[Found]) -> Requeued:
@@ -138,13 +139,13 @@ def requeue(broker: Broker, letters: Iterator[Found] | Sequence[Found]) -> Reque
     return Requeued(back, tuple(refused))
 
 
-def run_list(broker: Broker, wanted: Wanted, *, last: int, console: Console | None = None) -> None:
+def run_list(broker: Broker, chosen: Wanted, *, last: int, console: Console | None = None) -> None:
     """Prints the last letters that are wanted, the newest at the end."""
     console = console or Console(highlight=False)
     # Without their bytes: a thousand letters of 16 MiB are more than a machine has.
-    found = sorted((_lighter(f) for f in dead_letters(broker, wanted)), key=lambda f: (f.at_ms or 0, f.partition))
+    found = sorted((_lighter(f) for f in dead_letters(broker, chosen)), key=lambda f: (f.at_ms or 0, f.partition))
     if not found:
-        console.print("there are no dead letters" + (" like that" if wanted != Wanted() else ""))
+        console.print("there are no dead letters" + (" like that" if chosen != Wanted() else ""))
         return
     shown = [_row(one) for one in found[-last:]]
     if not console.is_terminal:
@@ -164,10 +165,10 @@ def run_list(broker: Broker, wanted: Wanted, *, last: int, console: Console | No
 def run_show(broker: Broker, name: str, *, output: Path | None = None, console: Console | None = None) -> None:
     """Prints all about one letter; writes its original bytes to `output`."""
     console = console or Console(highlight=False, soft_wrap=True)
-    found = find_letter(broker, name)
+    [found] = letters_named(broker, [name])
     letter = found.letter
     if letter is None:
-        raise SetupError(f"the message at {name} is no dead letter of ours: {found.trouble}")
+        raise SetupError(found.trouble)
     origin = letter.origin
     rows = [
         ("dead letter", name),
@@ -193,7 +194,7 @@ def run_show(broker: Broker, name: str, *, output: Path | None = None, console: 
             print(f"{label}\t{clean(value)}")
     if output is not None:
         try:
-            output.writein_bytes(letter.value)
+            output.write_bytes(letter.value)
         except OSError as e:
             raise SetupError(f"the bytes cannot be written to {output}: {(e.strerror or str(e)).lower()}") from e
         console.print(f"the original bytes are in {output}", markup=False)
@@ -217,6 +218,25 @@ def hint(letter: DeadLetter) -> str:
     if letter.origin.topic in RESULT_TOPICS:
         return "somebody else writes to our result topics; see who may"
     return _HINTS.get(letter.error, _OUR_FAULT.format(stage=clean(letter.stage)))
+
+
+def _place(broker: Broker, name: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,18})", name)
+    if not match:
+        raise SetupError(f"{name!r} names no dead letter; an ID is partition/offset, as `deadletters list` shows it")
+    partition, offset = int(match[1]), int(match[2])
+    if partition >= (count := broker.partitions(DEADLETTER.name)):
+        raise SetupError(f"there is no dead letter {name}: the topic has {count} partitions")
+    return partition, offset
+
+
+def _fetched(broker: Broker, partition: int, offset: int) -> Found:
+    record = broker.fetch(DEADLETTER.name, partition=partition, offset=offset)
+    if record is None:
+        days = (DEADLETTER.retention_ms or 0) // DAY_MS
+        gone = f"there is no dead letter {partition}/{offset} (any more): they are kept for {days} days"
+        return Found(partition, offset, None, UNKEYED, 0, None, gone)
+    return _found(record)
 
 
 def _found(record: Record) -> Found:

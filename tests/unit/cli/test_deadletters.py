@@ -21,12 +21,13 @@ from framecue.schemas.topics import DEADLETTER, SEGMENTS, SUBTITLES, partition_o
 from framecue_services.cli.deadletters import (
     Wanted,
     dead_letters,
-    find_letter,
     hint,
+    letters_named,
     requeue,
     run_list,
     run_requeue,
     run_show,
+    wanted,
 )
 
 PARTITIONS = 4
@@ -70,7 +71,7 @@ def terminal() -> Console:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "streams"),
+    ("chosen", "streams"),
     [
         (Wanted(), ["cam1", "cam2", "talk"]),
         (Wanted(since_ms=NOW_MS + 1), ["cam2", "talk"]),
@@ -81,18 +82,18 @@ def terminal() -> Console:
     ],
 )
 def test_letters_are_found_by_time_stage_and_stream(
-    broker: MemoryBroker, clock: FixedClock, wanted: Wanted, streams: Sequence[str]
+    broker: MemoryBroker, clock: FixedClock, chosen: Wanted, streams: Sequence[str]
 ) -> None:
     put(broker, dead_letter(record(), "ingest", DamagedMediaError("dark")))
     clock.advance(60_000)
     put(broker, dead_letter(record(b"cam2"), "ingest", DamagedMediaError("dark")))
     put(broker, dead_letter(record(b"talk"), "fusion", MessageError("odd")))
-    assert sorted(found.stream for found in dead_letters(broker, wanted)) == streams
+    assert sorted(found.stream for found in dead_letters(broker, chosen)) == streams
 
 
 def test_a_letter_goes_back_as_it_came_with_where_it_came_from(broker: MemoryBroker) -> None:
     [name] = put(broker, dead_letter(record(), "ingest", DamagedMediaError("dark")))
-    done = requeue(broker, [find_letter(broker, name)])
+    done = requeue(broker, letters_named(broker, [name]))
     [again] = back(broker, SEGMENTS.name)
     assert (done.back, done.refused) == ({SEGMENTS.name: 1}, ())
     assert (again.partition, again.key, again.value) == (3, b"cam1", b"video")
@@ -135,11 +136,38 @@ def test_large_letters_go_back_in_commits_of_bounded_size(broker: MemoryBroker) 
 
 @pytest.mark.parametrize(
     ("name", "match"),
-    [("3", "partition/offset"), ("a/b", "partition/offset"), ("9/0", "4 partitions"), ("0/99", "kept for 7 days")],
+    [
+        ("3", "partition/offset"),
+        ("a/b", "partition/offset"),
+        ("9/0", "4 partitions"),
+        ("0/99", "kept for 7 days"),
+        ("0/0", "not a dead letter of ours"),
+    ],
 )
 def test_a_name_that_leads_nowhere_is_one_sentence(broker: MemoryBroker, name: str, match: str) -> None:
+    broker.commit([Message(DEADLETTER.name, b"cam1", b"x", partition=0)])
     with pytest.raises(Setup, match=match):
-        find_letter(broker, name)
+        run_show(broker, name)
+
+
+def test_one_that_expired_does_not_keep_the_others(broker: MemoryBroker) -> None:
+    [name] = put(broker, dead_letter(record(), "ingest", DamagedMediaError("dark")))
+    done = requeue(broker, letters_named(broker, ["0/99", name]))
+    assert (done.back, [refused for refused, _ in done.refused]) == ({SEGMENTS.name: 1}, ["0/99"])
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [("oldest", Wanted(None, "ingest", "cam*")), ("1h", Wanted(NOW_MS - 3_600_000, "ingest", "cam*"))],
+)
+def test_what_is_wanted_is_told_as_people_write_time(clock: FixedClock, since: str, expected: Wanted) -> None:
+    assert wanted(since, stage="ingest", streams="cam*", clock=clock) == expected
+
+
+@pytest.mark.parametrize("since", ["now", "yesterday"])
+def test_what_is_no_time_in_the_past_is_refused(since: str) -> None:
+    with pytest.raises(Setup, match="1h"):
+        wanted(since, stage=None, streams=None)
 
 
 def test_showing_a_letter_says_why_and_what_to_do_and_writes_its_bytes(broker: MemoryBroker, tmp_path: Path) -> None:
