@@ -94,6 +94,13 @@ class MemoryStore:
             self._expire()
             return _last(_shown(self._streams.get(stream, _Stream())), limit)
 
+    def kept(self, stream: str) -> tuple[PublishedResult, ...]:
+        """All that is kept of `stream`, retracted events too: what another store needs to show the same."""
+        with self._lock:
+            self._expire()
+            kept = self._streams.get(stream, _Stream())
+            return (*_in_order(kept.timeline), *_in_order(kept.events), *((kept.caption,) if kept.caption else ()))
+
     def evidence(self, event_id: str) -> bytes | None:
         with self._lock:
             self._expire()

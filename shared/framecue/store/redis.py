@@ -168,12 +168,6 @@ class RedisStore:
             held: Any = self._redis.get(self._key("evidence", event_id))
         return None if held is None else bytes(held[:-_SEQUENCE_DIGITS])
 
-    def version(self) -> str:
-        """The server's version, once it answers."""
-        with self._errors():
-            info: Any = self._redis.info("server")
-        return str(info["redis_version"])
-
     def facts(self) -> ServerFacts:
         """What the server says of itself."""
         with self._errors():
@@ -251,7 +245,11 @@ class RedisStore:
 
     def _ask(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to `commands`, sent at once; they must bear being sent again."""
-        answers = self._send(commands)
+        try:
+            answers = self._send(commands)
+        except exceptions.ConnectionError:
+            self._redis.ping()  # a client that has to log in is told so on this, and hung up on where it says much
+            answers = self._send(commands)
         if any(isinstance(answer, exceptions.NoScriptError) for answer in answers):
             self._send([("SCRIPT LOAD", script.source) for script in scripts.ALL])
             answers = self._send(commands)

@@ -14,7 +14,8 @@ commands = typer.Typer()
 rules = typer.Typer(no_args_is_help=True, help="Say what to look for, and see what is looked for.")
 topics = typer.Typer(no_args_is_help=True, help="Make and check the topics on the broker.")
 deadletters = typer.Typer(no_args_is_help=True, help="See what could not be used, and put it back.")
-for _name, _group in (("rules", rules), ("topics", topics), ("deadletters", deadletters)):
+redis = typer.Typer(no_args_is_help=True, help="Make what Redis shows again.")
+for _name, _group in (("rules", rules), ("topics", topics), ("deadletters", deadletters), ("redis", redis)):
     commands.add_typer(_group, name=_name, rich_help_panel="Commands")
 
 Since = Annotated[str, typer.Option(metavar="TIME", help="So long ago (90s, 1h, 2d), an RFC 3339 time, or oldest.")]
@@ -218,3 +219,20 @@ def doctor(
     from framecue_services.cli.doctor.running import run_doctor
 
     raise typer.Exit(run_doctor(form="json" if as_json else "text"))
+
+
+@redis.command("rebuild")
+def rebuild_redis(
+    flush: Annotated[
+        bool, typer.Option("--flush", help="Delete FrameCue's keys first: after an update, or where keys are damaged.")
+    ] = False,
+) -> None:
+    """Put the results of the topics into Redis again.
+
+    For a Redis that was emptied or replaced. The projector may go on beside it: what is newer stays.
+    """
+    from framecue_services.cli.rebuild import clear_view, rebuild_view
+
+    if flush:
+        clear_view()
+    rebuild_view()
