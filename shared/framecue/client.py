@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -262,9 +261,10 @@ class Client:
 
     def _send(self, topic: str, stream: str, value: bytes, *, headers: Headers) -> None:
         from framecue.broker.kafka_sending import KafkaSender
-        from framecue.broker.protocol import Message
+        from framecue.broker.protocol import Message, check_size
 
         message = Message(topic, stream_id(stream.encode()).encode(), value, headers)
+        check_size(message)
         if self._sender is None:
             self._sender = KafkaSender(self._connection)
         try:
@@ -353,17 +353,19 @@ def _read(records: Iterable[Record]) -> Iterator[PublishedResult]:
 def _published(
     broker: Broker, stream: str, kinds: Sequence[Kind], *, since_ms: int | None, until_ms: int | None, limit: int
 ) -> list[PublishedResult]:
-    """From the result topics, each result as it stood last; of each kind the last `limit`."""
+    """From the result topics, each result as it stood last; of each kind at least the last `limit`."""
     out: list[PublishedResult] = []
     for kind in kinds:
         topic = TOPIC_OF_KIND[kind]
         partition = partition_of(stream, broker.partitions(topic))
         start = 0 if since_ms is None else broker.offset_at(topic, partition=partition, at_ms=since_ms)
-        newest: OrderedDict[str, PublishedResult] = OrderedDict()
+        newest: dict[str, PublishedResult] = {}
         for result in _read(_between(broker.read(topic, partition=partition, start=start), stream, since_ms, until_ms)):
             newest[result.id] = result
-            if len(newest) > limit:
-                newest.popitem(last=False)
+            if isinstance(result, Event) and result.phase == "retracted":
+                del newest[result.id]
+            if len(newest) >= 2 * limit:
+                newest = {kept.id: kept for kept in _ordered(newest.values(), limit)}
         out += newest.values()
     return out
 
@@ -403,8 +405,7 @@ def _published_ms(result: Annotation | Event | Caption) -> int:
 
 
 def _ordered(results: Iterable[PublishedResult], limit: int) -> tuple[PublishedResult, ...]:
-    """`results` by media time, without what was retracted; the last `limit`."""
-    shown = [r for r in results if not (isinstance(r, Event) and r.phase == "retracted")]
+    """`results` by media time; the last `limit`."""
     rank: dict[type, int] = {Annotation: 0, Event: 1, Caption: 2}
-    shown.sort(key=lambda r: (r.epoch, r.start_ms, rank[type(r)], r.id))
-    return tuple(shown[max(0, len(shown) - limit) :])
+    ordered = sorted(results, key=lambda r: (r.epoch, r.start_ms, rank[type(r)], r.id))
+    return tuple(ordered[max(0, len(ordered) - limit) :])
