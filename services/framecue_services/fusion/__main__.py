@@ -20,6 +20,12 @@ def run(settings: Settings) -> None:
     model = load_model(chosen.name, lock=chosen.lock, deterministic=chosen.deterministic, device=chosen.device)
 
     def stage(broker: Broker) -> FusionWorker:
-        return FusionWorker(model, settings=settings.analysis.machine(), clock=SystemClock())
+        return FusionWorker(
+            model,
+            settings=settings.analysis.machine(),
+            clock=SystemClock(),
+            broker=broker,
+            snapshot_every_ms=settings.delivery.snapshot_every_ms,
+        )
 
     host("fusion", settings, topics=(MEDIA.name,), stage=stage)
