@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
@@ -123,14 +122,9 @@ def uncalibrated(rules: RuleSet, settings: Settings) -> str | None:
     )
 
 
-def run_apply(path: Path | None, broker: Broker, *, settings: Settings, console: Console | None = None) -> None:
-    """Reads the file (None: the shipped rules, where none are in force), applies it and says what changed."""
+def run_apply(rules: RuleSet, broker: Broker, *, settings: Settings, console: Console | None = None) -> None:
+    """Applies the rules and says what changed."""
     console = console or Console(highlight=False, soft_wrap=True)
-    if path is None:
-        done = apply_default_rules(broker)
-        console.print("the shipped rules are in force" if done else "rules are in force already; nothing was changed")
-        return
-    rules = read_rules(path)
     _warn(rules, settings)
     found = apply_rules(broker, rules)
     for change in found:
@@ -141,6 +135,12 @@ def run_apply(path: Path | None, broker: Broker, *, settings: Settings, console:
     counts = {kind: sum(c.kind == kind for c in found) for kind in _SIGNS}
     what = ", ".join(f"{n} {kind}" for kind, n in counts.items() if n) or "the same as before"
     console.print(f"in force from here on in {partitions} media partitions: {what}", markup=False)
+
+
+def run_apply_default(broker: Broker) -> None:
+    """Applies the shipped rules where none are in force, and says whether it did."""
+    done = apply_default_rules(broker)
+    print("the shipped rules are in force" if done else "rules are in force already; nothing was changed")
 
 
 def run_show(broker: Broker, *, stream: str | None = None, form: Literal["yaml", "json"] = "yaml") -> None:

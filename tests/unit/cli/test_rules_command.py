@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from framecue.schemas.media import RulesMedia
 from framecue.schemas.rules import RuleSet, rules_from_yaml
 from framecue.schemas.topics import CONTROL, MEDIA
 from framecue.settings import Settings, overlaid
+from framecue_services.cli.__main__ import main
 from framecue_services.cli.rules import apply_default_rules, apply_rules, rules_in_force, run_apply, run_show
 from framecue_services.cli.rules_file import read_rules, rules_as_yaml
 
@@ -125,19 +127,20 @@ def test_showing_as_yaml_json_and_for_one_stream(broker: MemoryBroker, capsys: p
         run_show(broker, stream="a b")
 
 
-def test_a_bad_file_points_at_its_line_and_changes_nothing(broker: MemoryBroker, tmp_path: Path) -> None:
-    path = tmp_path / "rules.yaml"
-    path.write_text(RULES.replace("for: 2s", "for: soon"))
-    with pytest.raises(RulesError, match=r"rules\.yaml:4"):
-        run_apply(path, broker, settings=Settings())
-    assert broker.end(CONTROL.name, partition=0) == 0
+def test_a_bad_file_points_at_its_line_before_a_broker_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rules.yaml").write_text(RULES.replace("for: 2s", "for: soon"))
+    monkeypatch.setattr(sys, "argv", ["framecue", "rules", "apply", str(tmp_path / "rules.yaml")])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert "rules.yaml:4: events.0.for" in capsys.readouterr().err
 
 
-def test_applying_a_file_says_what_changed(broker: MemoryBroker, tmp_path: Path) -> None:
-    path = tmp_path / "rules.yaml"
-    path.write_text(RULES)
+def test_applying_says_what_changed(broker: MemoryBroker) -> None:
     out = Console(file=io.StringIO(), width=200)
-    run_apply(path, broker, settings=Settings(), console=out)
+    run_apply(rules_from_yaml(RULES), broker, settings=Settings(), console=out)
     assert isinstance(out.file, io.StringIO)
     assert "+ event goal  sport-*" in out.file.getvalue()
     assert "3 media partitions: 2 added" in out.file.getvalue()
@@ -150,10 +153,8 @@ def test_a_model_without_calibration_is_warned_of(
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
     settings = overlaid(Settings(), {"model": {"name": str(tmp_path / "model"), "lock": tmp_path / "models.lock"}})
-    path = tmp_path / "rules.yaml"
     for rules, warned in ((RULES, True), (RULES.replace("[goal]", "[goal], text_calibration: {a: 1, b: 0}"), False)):
-        path.write_text(rules)
-        run_apply(path, broker, settings=settings, console=Console(file=io.StringIO()))
+        run_apply(rules_from_yaml(rules), broker, settings=settings, console=Console(file=io.StringIO()))
         assert ("is not calibrated: scores of goal" in capsys.readouterr().err) == warned
 
 

@@ -48,14 +48,16 @@ def apply_rules(
         raise typer.BadParameter("give a FILE, or --default-if-none", param_hint="FILE")
     from framecue.settings import load_settings
     from framecue_services.cli import connecting
-    from framecue_services.cli.rules import run_apply
+    from framecue_services.cli.rules import run_apply, run_apply_default
     from framecue_services.cli.rules_file import read_rules
 
     settings = load_settings()
-    if file is not None:
-        read_rules(file)  # before a broker is looked for: what is wrong here is said at once
+    rules = None if file is None else read_rules(file)  # what is wrong here is said before a broker is looked for
     with connecting.broker(settings) as broker:
-        run_apply(file, broker, settings=settings)
+        if rules is None:
+            run_apply_default(broker)
+        else:
+            run_apply(rules, broker, settings=settings)
 
 
 @rules.command("show", epilog="[bold]Examples[/bold]\n\nframecue rules show --stream cam1 > cam1.yaml")
