@@ -113,3 +113,56 @@ def test_results_wait_while_the_store_is_away() -> None:
         shown.run()
     shown.run()
     assert shown.store.timeline("cam1") == (annotation(), annotation(2000))
+
+
+@pytest.mark.parametrize("ref", [(7, 0, 0), (-1, 0, 0), (0, 2**70, 0), (0, 0, 9), (0, 0, -1)])
+def test_a_frame_that_cannot_be_is_a_dead_letter_and_the_event_is_shown(ref: tuple[int, int, int]) -> None:
+    shown = Shown()
+    media_log(segment(0, ["red"]), broker=shown.broker)
+    partition, offset, index = ref
+    named = FrameRef(partition=partition, offset=offset, index=index, at_ms=0)
+    shown.publish(event().model_copy(update={"evidence": Evidence(frames=(named,))}), annotation())
+    shown.run()
+    assert len(shown.broker.consumer("g", ["deadletter"]).poll(10)) == 1
+    assert len(shown.store.events("cam1")) == len(shown.store.timeline("cam1")) == 1
+
+
+def test_what_no_store_can_order_is_a_dead_letter() -> None:
+    shown = Shown()
+    shown.publish(event().model_copy(update={"id": "cam1/0/goal"}), annotation(epoch=2**60), annotation())
+    shown.run()
+    assert len(shown.broker.consumer("g", ["deadletter"]).poll(10)) == 2
+    assert shown.store.timeline("cam1") == (annotation(),)
+
+
+class Killed(BaseException):
+    """As SIGKILL: nobody handles it."""
+
+
+class Dying(MemoryStore):
+    """Its process is killed after it was written to; `pictures_only`: between pictures and results."""
+
+    pictures_only = False
+    alive = False
+
+    def put(self, results: Sequence[PublishedResult]) -> tuple[bool, ...]:
+        if self.alive or not self.pictures_only:
+            super().put(results)
+        if not self.alive:
+            raise Killed
+        return ()
+
+
+@pytest.mark.parametrize("pictures_only", [True, False])
+def test_killed_before_the_commit_the_next_worker_shows_it_all(pictures_only: bool) -> None:
+    store = Dying(FixedClock(0))
+    store.pictures_only = pictures_only
+    shown = Shown(store)
+    media_log(segment(0, ["red"]), broker=shown.broker)
+    shown.publish(seen(index=0), annotation(), caption())
+    with pytest.raises(Killed):
+        shown.run()
+    store.alive = True
+    shown.run()
+    assert store.latest("cam1") == Latest(annotation(), (seen(index=0),), caption())
+    assert store.evidence("cam1/0/goal/0") == jpeg("red")
