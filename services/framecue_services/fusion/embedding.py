@@ -1,6 +1,6 @@
 """Embed: media records become features records, batched over all streams of a batch. A map without state but caches.
 
-A model that fails is asked again with halves of what it failed on, down to the one frame or cue that it cannot take:
+A model that fails is asked again with parts of what it failed on, down to the one frame or cue that it cannot take:
 that one goes on without a vector, the others are not affected. It must not know the fold.
 """
 
@@ -44,6 +44,12 @@ T = TypeVar("T")
 FRAMES_AT_ONCE = 128
 """Frames decoded and embedded together: about 100 MB of pixels, and enough to keep a device busy."""
 TEXTS_AT_ONCE = 256
+HALVED_FROM = 16
+"""Items: from here on a model is asked in two calls, so that a failure costs half a batch and not all of it. With fewer
+the second call would cost more than a failure, which is rare."""
+PARTS = 8
+"""What a model fails on is asked again in so many parts: three rounds find one frame among 128, and only the first
+repeats much."""
 TEXTS_REMEMBERED = 20_000
 """Vectors of words said before, 30 MB of 384 dimensions: captions repeat themselves, and prompts come with each change
 of rules."""
@@ -93,7 +99,7 @@ class Embedder:
     def _look(self, frames: Sequence[Frame]) -> Iterator[Seen]:
         for at in range(0, len(frames), FRAMES_AT_ONCE):
             pictures = [_picture(f) for f in frames[at : at + FRAMES_AT_ONCE]]
-            rows = iter(bisected(self._model.images.embed, [p for p in pictures if not isinstance(p, str)]))
+            rows = iter(asked(self._model.images.embed, [p for p in pictures if not isinstance(p, str)]))
             for picture in pictures:
                 if isinstance(picture, str):
                     yield Seen(error=picture)
@@ -144,7 +150,7 @@ class _Vectors:
         new = [t for t in dict.fromkeys(texts) if t not in out]
         for at in range(0, len(new), TEXTS_AT_ONCE):
             some = new[at : at + TEXTS_AT_ONCE]
-            out |= zip(some, bisected(self._embed, some), strict=True)
+            out |= zip(some, asked(self._embed, some), strict=True)
         self._remember(out, new)
         return out
 
@@ -156,10 +162,16 @@ class _Vectors:
             self._known.popitem(last=False)
 
 
-def bisected(embed: Callable[[Sequence[T]], Array], items: Sequence[T]) -> list[Array | str]:
-    """A row for each of `items`, or why the model has none for it: an error costs one item, not its batch."""
-    if not items:
-        return []
+def asked(embed: Callable[[Sequence[T]], Array], items: Sequence[T]) -> list[Array | str]:
+    """A row for each of `items`, or why the model has none for it: an error costs one item, not its batch.
+
+    One bad item costs less than a good batch beside it, where a failing call costs what a good one does.
+    """
+    half = (len(items) + 1) // 2 if len(items) >= HALVED_FROM else len(items)
+    return [row for at in range(0, len(items), half or 1) for row in _asked(embed, items[at : at + half])]
+
+
+def _asked(embed: Callable[[Sequence[T]], Array], items: Sequence[T]) -> list[Array | str]:
     try:
         rows = embed(items)
         if len(rows) != len(items):
@@ -168,8 +180,8 @@ def bisected(embed: Callable[[Sequence[T]], Array], items: Sequence[T]) -> list[
         if len(items) == 1:
             _log.warning("one input has no vector: %s", e)
             return [str(e)]
-        half = len(items) // 2
-        return bisected(embed, items[:half]) + bisected(embed, items[half:])
+        part = -(-len(items) // PARTS)
+        return [row for at in range(0, len(items), part) for row in _asked(embed, items[at : at + part])]
     return [row if _fits(row) else "the model gave a vector that is not finite in fp16" for row in rows]
 
 

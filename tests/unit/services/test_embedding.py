@@ -23,7 +23,7 @@ from framecue.schemas.features import (
 from framecue.schemas.media import Media, RulesMedia, Tick
 from framecue.schemas.rules import EventRule, RuleSet, SceneRule
 from framecue.schemas.segment import CUES_MAX
-from framecue_services.fusion.embedding import Embedder, Source, bisected
+from framecue_services.fusion.embedding import Embedder, Source, asked
 from tests.support.encoders import COLOURS, ColourEncoder, WordEncoder, light_model
 from tests.support.films import cue, segment, text
 
@@ -135,18 +135,29 @@ def test_a_model_error_costs_one_frame_and_not_its_neighbours() -> None:
     assert hurt.model_error == "the device gave up"
 
 
-def test_bisecting_asks_a_logarithmic_number_of_times() -> None:
+@pytest.mark.parametrize("size", [2, 15, 16, 64, 100, 128])
+def test_a_failure_costs_less_than_a_good_batch_beside_it(size: int) -> None:
+    """Counted in items, of which a failing call costs as many as a good one; below 16, as much as a good batch."""
+    worst = 0
+    for bad in range(size):
+        calls = []
+
+        def embed_all_but_one(items: Sequence[int], bad: int = bad, calls: list[int] = calls) -> Array:
+            calls.append(len(items))
+            if bad in items:
+                raise ModelError("not this one")
+            return np.ones((len(items), 2), np.float32)
+
+        rows = asked(embed_all_but_one, list(range(size)))
+        assert [i for i, row in enumerate(rows) if isinstance(row, str)] == [bad]
+        worst = max(worst, sum(calls))
+    assert worst < 2 * size if size >= 16 else worst <= 2 * size + 2
+
+
+def test_a_good_batch_costs_itself() -> None:
     calls: list[int] = []
-
-    def embed_all_but_seven(items: Sequence[int]) -> Array:
-        calls.append(len(items))
-        if 7 in items:
-            raise ModelError("not seven")
-        return np.ones((len(items), 2), np.float32)
-
-    rows = bisected(embed_all_but_seven, list(range(64)))
-    assert [i for i, row in enumerate(rows) if isinstance(row, str)] == [7]
-    assert (len(calls), sum(calls)) == (13, 190)  # less than three times the work of a good batch
+    asked(lambda items: calls.append(len(items)) or np.ones((len(items), 2), np.float32), list(range(64)))
+    assert calls == [32, 32]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +169,7 @@ def test_bisecting_asks_a_logarithmic_number_of_times() -> None:
     ],
 )
 def test_a_vector_that_the_log_cannot_hold_is_a_failure(answer: Callable[[int], Array], reason: str) -> None:
-    (row,) = bisected(lambda items: answer(len(items)), ["x"])
+    (row,) = asked(lambda items: answer(len(items)), ["x"])
     assert isinstance(row, str)
     assert reason in row
 
