@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,6 +87,26 @@ def launch(command: Sequence[str], *, log: Path, environment: Mapping[str, str] 
         )
     _children[child.pid] = child
     return Process(child.pid, _start_of(child.pid) or "")
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Keeps Ctrl-C for the end of the block, so that no process is started and not written down.
+
+    Signals are not blocked, since a child would inherit that. Changes nothing outside the main thread, which alone is
+    interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _start_of(pid: int) -> str | None:

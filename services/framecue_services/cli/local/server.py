@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from framecue.errors import SetupError
-from framecue_services.cli.local.processes import STEP_SECONDS, Process, launch
+from framecue_services.cli.local.processes import STEP_SECONDS, Process, launch, uninterrupted
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
@@ -61,7 +61,8 @@ class Server(ABC):
         """Starts the process and does not wait; raises SetupError where that cannot be."""
         command = self.prepare()
         try:
-            self.process = launch(command, log=self.log, environment=self.environment())
+            with uninterrupted():
+                self.process = launch(command, log=self.log, environment=self.environment())
         except OSError as e:
             raise SetupError(
                 f"{self.name} cannot be started with {command[0]}: {(e.strerror or str(e)).lower()}"
