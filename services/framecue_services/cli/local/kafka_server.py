@@ -109,6 +109,13 @@ class KafkaServer(Server):
     def environment(self) -> Mapping[str, str]:
         return child_environment(LOCALE)
 
+    def properties(self) -> str:
+        """The broker's configuration; raises SetupError where the folder's name cannot stand in it."""
+        data = _escaped(self._data)
+        return _PROPERTIES.format(
+            host=HOST, port=self.port, controller=self.port + 1, data=data, limit=DEADLETTER_MAX_BYTES
+        )
+
     def answers(self) -> bool:
         return ask(self.port, API_VERSIONS, 10)[4:10] == b"\0\0\0\1\0\0"
 
@@ -120,21 +127,13 @@ class KafkaServer(Server):
         """The files that hold the broker's settings and its logger's, written anew: a port may have changed."""
         properties, logging = self.folder.resolve() / "server.properties", self.folder.resolve() / "log4j2.properties"
         self.folder.mkdir(parents=True, exist_ok=True)
-        properties.write_text(
-            _PROPERTIES.format(
-                host=HOST,
-                port=self.port,
-                controller=self.port + 1,
-                data=_escaped(self._data),
-                limit=DEADLETTER_MAX_BYTES,
-            )
-        )
+        properties.write_text(self.properties())
         logging.write_text(_LOGGING)
         return properties, logging
 
     def _format(self, tool: Sequence[str], properties: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        command = (*tool, "format", "--standalone", "-t", cluster, "-c", str(properties))
+        command = (*tool, "format", "--standalone", f"--cluster-id={cluster}", "-c", str(properties))
         try:
             subprocess.run(  # noqa: S603
                 command, capture_output=True, text=True, check=True, timeout=FORMAT_SECONDS, env=self.environment()
