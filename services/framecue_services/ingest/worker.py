@@ -1,4 +1,4 @@
-"""Ingest: one input record becomes one media record, or one dead letter. A map without state.
+"""Ingest: one input record becomes one media record, or one dead letter. A map; it only remembers whom it feeds.
 
 Segments decode in child processes, in parallel; outputs keep the order of the input. What is wrong with a record is its
 own affair: the neighbours go on. It must not know models, epochs or windows.
@@ -7,8 +7,8 @@ own affair: the neighbours go on. It must not know models, epochs or windows.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Protocol
@@ -36,6 +36,7 @@ from framecue.schemas.topics import MEDIA, SEGMENTS, partition_of
 from framecue.timeline import parse_rfc3339
 
 STAGE = "ingest"
+_log = logging.getLogger(__name__)
 
 
 class Decoder(Protocol):
@@ -52,21 +53,46 @@ class Decoder(Protocol):
 class IngestWorker(MapStage):
     """`broker.loop.Stage` over `segments` and `subtitles`. `partitions` is how many `media` has.
 
-    `threads` wait for decoders; more than the pool has children only queue.
+    `threads` wait for decoders; more than the pool has children only queue. Segments that the broker appended longer
+    than `skip_older_than_ms` before `now_ms` are not decoded; None decodes everything.
     """
 
-    def __init__(self, decoders: Decoder, *, partitions: int, threads: int = 4) -> None:
+    def __init__(
+        self,
+        decoders: Decoder,
+        *,
+        partitions: int,
+        threads: int = 4,
+        skip_older_than_ms: int | None = None,
+        now_ms: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._decoders = decoders
         self._partitions = partitions
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=STAGE)
-        self._feeds: defaultdict[TopicPartition, set[int]] = defaultdict(set)
+        self._skip_older_than_ms, self._now_ms = skip_older_than_ms, now_ms
+        self._skipped = 0
+        """Segments of the burst that is being skipped."""
+        self._feeds: dict[TopicPartition, frozenset[int]] = {}
+        """For each input partition the media partitions that its streams have. One thread replaces sets, others read;
+        what was learned stays true when a partition is left, or a commit fails."""
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
-        results = list(self._threads.map(self._one, batch))
+        due_ms = self._due_ms()
+        late = [due_ms is not None and _waited_too_long(record, due_ms) for record in batch]
+        self._count_skipped(sum(late))
+        results = list(self._threads.map(self._one, batch, late))
         for record, (message, _) in zip(batch, results, strict=True):
             if message.topic == MEDIA.name and message.partition is not None:
-                self._feeds[TopicPartition(record.topic, record.partition)].add(message.partition)
+                self._learn(TopicPartition(record.topic, record.partition), {message.partition})
         return Outputs(tuple((message,) for message, _ in results), failed=sum(failed for _, failed in results))
+
+    def take(self, at: TopicPartition, note: str) -> None:
+        """Ticks go to where producers that hash as we do put their streams, and to what was learned of others."""
+        self._learn(at, {at.partition} | fed(note))
+
+    def note(self, at: TopicPartition) -> str:
+        """The media partitions that `at` feeds."""
+        return feeds_note(self._feeds.get(at, ()))
 
     def tick(self, positions: Mapping[TopicPartition, Position], *, now_ms: int) -> tuple[Message, ...]:
         """A tick of each input partition owned, into each media partition that it feeds."""
@@ -75,10 +101,26 @@ class IngestWorker(MapStage):
     def close(self) -> None:
         self._threads.shutdown()
 
-    def _one(self, record: Record) -> tuple[Message, bool]:
+    def _learn(self, at: TopicPartition, partitions: set[int]) -> None:
+        known = self._feeds.get(at, frozenset())
+        self._feeds[at] = known | {p for p in partitions if p < self._partitions}
+
+    def _due_ms(self) -> int | None:
+        """Segments that were appended before this are skipped; None skips none."""
+        now_ms = self._now_ms()
+        return None if now_ms is None or self._skip_older_than_ms is None else now_ms - self._skip_older_than_ms
+
+    def _count_skipped(self, n: int) -> None:
+        if n and not self._skipped:
+            _log.warning("segments wait for longer than %s ms: skipping them", self._skip_older_than_ms)
+        elif not n and self._skipped:
+            _log.warning("caught up; %d segments were skipped", self._skipped)
+        self._skipped = self._skipped + n if n else 0
+
+    def _one(self, record: Record, late: bool) -> tuple[Message, bool]:
         """What `record` gives, and whether that is by a fault of our own."""
         try:
-            return self._media(record), False
+            return self._media(record, late), False
         except InputError as e:
             return dead_letter(record, STAGE, e), False
         except SetupError:
@@ -87,14 +129,19 @@ class IngestWorker(MapStage):
             # A record that trips a bug of ours must not stop its partition; the loop stops when there are many.
             return dead_letter(record, STAGE, e), True
 
-    def _media(self, record: Record) -> Message:
+    def _media(self, record: Record, late: bool) -> Message:
         stream = stream_id(record.key)
         headers, requeued_from = _original(record)
         media: SegmentMedia | TextMedia
-        if record.topic == SEGMENTS.name:
-            media = self._segment(stream, record, headers=headers, requeued_from=requeued_from)
-        else:
+        if record.topic != SEGMENTS.name:
             media = _text(stream, record, headers)
+        else:
+            said = parse_segment_headers(headers)
+            # the last segment says that its run is over, and nothing else does
+            if late and not said.end and requeued_from is None:
+                media = self._left_out(stream, record, said)
+            else:
+                media = self._segment(stream, record, said=said, requeued_from=requeued_from)
         trace = () if media.traceparent is None else (("traceparent", media.traceparent.encode()),)
         partition = partition_of(stream, self._partitions)
         message = Message(MEDIA.name, stream.encode(), pack(media), trace, partition)
@@ -102,8 +149,20 @@ class IngestWorker(MapStage):
             raise LimitExceededError("bytes of pictures and words in one record", MEDIA.max_bytes, got)
         return message
 
-    def _segment(self, stream: str, record: Record, *, headers: Headers, requeued_from: Origin | None) -> SegmentMedia:
-        said = parse_segment_headers(headers)
+    def _left_out(self, stream: str, record: Record, said: SegmentHeaders) -> TextMedia:
+        """What stands in the log for a segment that waited too long: its words, and that it was skipped."""
+        return TextMedia(
+            stream=stream,
+            origin=origin_of(record),
+            session=said.session,
+            traceparent=said.traceparent,
+            warnings=(f"segments that waited for longer than {self._skip_older_than_ms} ms were skipped",),
+            cues=tuple(_header_cues(said)),
+        )
+
+    def _segment(
+        self, stream: str, record: Record, *, said: SegmentHeaders, requeued_from: Origin | None
+    ) -> SegmentMedia:
         data = record.value or b""
         decoded = self._decoders.decode(data, start=said.start, program=said.program)
         cues, dropped = _bounded((*decoded.cues, *_header_cues(said)))
@@ -134,12 +193,35 @@ class IngestWorker(MapStage):
 def ticks(
     positions: Mapping[TopicPartition, Position], feeds: Mapping[TopicPartition, Collection[int]], *, now_ms: int
 ) -> tuple[Message, ...]:
-    """One tick of each input partition for each media partition that it feeds; `now_ms` is the broker's time."""
+    """One tick of each input partition for each media partition that it feeds; `now_ms` is the broker's time.
+
+    Caught up is who has committed all that stood there when the end was measured: what came of it is in `media` then,
+    ahead of the tick.
+    """
     out = []
     for source, at in sorted(positions.items()):
         tick = Tick(topic=source.topic, partition=source.partition, caught_up=at.read >= at.end, at_ms=now_ms)
         out += [Message(MEDIA.name, None, pack(tick), partition=fed) for fed in sorted(feeds.get(source, ()))]
     return tuple(out)
+
+
+def feeds_note(partitions: Collection[int]) -> str:
+    """`partitions` in few characters: the bits of a hexadecimal number."""
+    return f"{sum(1 << p for p in partitions):x}"
+
+
+def fed(note: str) -> set[int]:
+    """The partitions that `feeds_note` wrote down; none where a note is not ours."""
+    try:
+        bits = int(note or "0", 16)
+    except ValueError:
+        _log.warning("a note of ingest cannot be read: %.40r; ticks go to fewer partitions until it has learned", note)
+        return set()
+    return {p for p in range(bits.bit_length()) if bits >> p & 1}
+
+
+def _waited_too_long(record: Record, due_ms: int) -> bool:
+    return record.topic == SEGMENTS.name and record.timestamp_ms is not None and record.timestamp_ms < due_ms
 
 
 def _original(record: Record) -> tuple[Headers, Origin | None]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from typing import Literal
 
 import pytest
 
 from framecue.broker.loop import Outputs, Position
-from framecue.broker.protocol import Record, TopicPartition
+from framecue.broker.protocol import NOTE_MAX, Record, TopicPartition
 from framecue.broker.publishing import dead_letter
+from framecue.clock import FixedClock
 from framecue.errors import InternalError, SetupError, SubtitleError
 from framecue.media.decoding import DecodedSegment
 from framecue.media.pool import DecoderPool
@@ -23,7 +24,7 @@ from framecue.schemas.deadletter import DeadLetter, parse_dead_letter
 from framecue.schemas.media import Cue, Media, Origin, SegmentMedia, TextMedia, Tick
 from framecue.schemas.segment import CUES_MAX, CueIn, Headers, SegmentHeaders, segment_headers
 from framecue.schemas.topics import MEDIA, partition_of
-from framecue_services.ingest.worker import IngestWorker, ticks
+from framecue_services.ingest.worker import IngestWorker, fed, feeds_note, ticks
 from tests.support.clips import Line, TextTrack, make_clip
 from tests.support.films import jpeg
 
@@ -280,6 +281,95 @@ def test_a_worker_ticks_for_what_it_has_written() -> None:
     worker.close()
     fed = {partition_of("cam1", PARTITIONS), partition_of("cam2", PARTITIONS)}
     assert (before, {m.partition for m in worker.tick(positions, now_ms=0)}) == ((), fed)
+
+
+def test_a_worker_ticks_for_its_own_number_from_the_moment_it_takes_a_partition() -> None:
+    """Producers that hash as we do put a stream where its media lie; of others the worker before has noted it."""
+    source, other = TopicPartition("segments", 1), TopicPartition("subtitles", 2)
+    positions = {source: Position(read=1, end=1), other: Position(read=0, end=1)}
+    first = IngestWorker(Given(decoded()), partitions=PARTITIONS)
+    first.take(source, "")
+    fresh = {m.partition for m in first.tick(positions, now_ms=0)}
+    first.handle([record(key=f"cam{i}".encode()) for i in range(20)])
+    note = first.note(source)
+    first.close()
+    second = IngestWorker(Given(decoded()), partitions=PARTITIONS)
+    second.take(source, note)
+    second.close()
+    assert fresh == {1}
+    assert note == "f"
+    assert {m.partition for m in second.tick(positions, now_ms=0)} == set(range(PARTITIONS))
+
+
+@pytest.mark.parametrize(
+    ("partitions", "note"),
+    [((), "0"), ((0,), "1"), ((3, 5), "28"), (range(1000), "f" * 250)],
+    ids=["none", "one", "some", "a thousand fit"],
+)
+def test_a_note_tells_what_is_fed(partitions: Collection[int], note: str) -> None:
+    assert (feeds_note(partitions), fed(note)) == (note, set(partitions))
+    assert len(note) <= NOTE_MAX // 2  # the loop notes attempts beside it
+
+
+@pytest.mark.parametrize("note", ["", "not ours"])
+def test_a_note_that_says_nothing_is_no_obstacle(note: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert fed(note) == set()
+    assert ("cannot be read" in caplog.text) is (note != "")
+
+
+ARRIVED_MS, PATIENCE_MS = 1_700_000_000_000, 60_000
+LAST = (("framecue-end", b"1"),)
+WORDS = (("framecue-cues", b'[{"start_ms": 0, "end_ms": 900, "text": "beside it"}]'),)
+
+
+def catching_up(*batches: list[Record], late_ms: int = 1) -> list[Outputs]:
+    clock = FixedClock(ARRIVED_MS + PATIENCE_MS + late_ms)
+    worker = IngestWorker(Given(decoded()), partitions=PARTITIONS, skip_older_than_ms=PATIENCE_MS, now_ms=clock.now_ms)
+    try:
+        return [worker.handle(batch) for batch in batches]
+    finally:
+        worker.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "late_ms", "kind"),
+    [
+        (record(), 1, "text"),  # skipped, and said
+        (record(), 0, "segment"),
+        (record(headers=LAST), 1, "segment"),  # it says that its run is over, and nothing else does
+        (record(SRT, topic="subtitles"), 1, "text"),  # words are never skipped
+        (record(key=b"two words"), 1, None),  # still a dead letter
+    ],
+    ids=["late", "in time", "the last", "words", "no stream"],
+)
+def test_segments_that_waited_too_long_are_skipped_in_the_open(asked: Record, late_ms: int, kind: str | None) -> None:
+    (outputs,) = catching_up([asked], late_ms=late_ms)
+    assert [m.kind for m in media(outputs)] == ([] if kind is None else [kind])
+    assert len(outputs.messages) == 1  # each is accounted for
+
+
+def test_a_skipped_segment_says_so_and_keeps_its_words() -> None:
+    (outputs,) = catching_up([record(headers=(("framecue-session", b"run"), *WORDS), offset=7)])
+    (one,) = media(outputs)
+    assert isinstance(one, TextMedia)
+    assert (one.session, one.origin.offset, [c.text for c in one.cues]) == ("run", 7, ["beside it"])
+    assert one.warnings == ("segments that waited for longer than 60000 ms were skipped",)
+
+
+def test_a_burst_of_skips_is_counted_once(caplog: pytest.LogCaptureFixture) -> None:
+    late = [record(offset=i) for i in range(3)]
+    with caplog.at_level(logging.WARNING):
+        catching_up(late, late, [record(SRT, topic="subtitles")], [record(SRT, topic="subtitles")])
+    assert [r.getMessage() for r in caplog.records] == [
+        "segments wait for longer than 60000 ms: skipping them",
+        "caught up; 6 segments were skipped",
+    ]
+
+
+def test_everything_is_decoded_unless_asked_otherwise() -> None:
+    (one,) = media(handled(decoded()))
+    assert isinstance(one, SegmentMedia)
 
 
 def test_json_cues_of_a_text_message_are_read(ingest: IngestWorker) -> None:
