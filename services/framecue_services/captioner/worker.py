@@ -1,7 +1,8 @@
 """Captioner: a request becomes a caption, from the frames and words that the request names. A map without state.
 
 Frames are fetched from the `media` topic by where they stand, so a slow model never delays annotations. What cannot be
-made is published as skipped, with its reason. It must not know when a caption is wanted.
+made is published as skipped, with its reason; so is what waited too long while more waits. It must not know when a
+caption is wanted.
 """
 
 from __future__ import annotations
@@ -23,31 +24,51 @@ from framecue.schemas.codec import unpack_request
 
 STAGE = "captioner"
 EXPIRED = "the pictures of this window are no longer kept"
+PATIENCE_MS = 60_000
+"""A sentence about what happened a minute ago is no news, and the next window wants one."""
 _log = logging.getLogger(__name__)
 
 
 class CaptionWorker(MapStage):
-    """`broker.loop.Stage` over `caption-requests`. `clock` as in `broker.publishing.result_message`."""
+    """`broker.loop.Stage` over `caption-requests`. `clock` as in `broker.publishing.result_message`.
 
-    def __init__(self, captioner: Captioner, broker: Broker, *, clock: Clock | None = None) -> None:
+    Requests written longer than `patience_ms` ago, by the broker's time, are skipped while others wait behind them;
+    None makes every one.
+    """
+
+    def __init__(
+        self, captioner: Captioner, broker: Broker, *, clock: Clock | None = None, patience_ms: int | None = None
+    ) -> None:
         self._captioner, self._broker, self._clock = captioner, broker, clock
+        self._patience_ms = patience_ms
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
-        results = [self._one(record) for record in batch]
+        results = [self._one(record, more_wait=i < len(batch) - 1) for i, record in enumerate(batch)]
         return Outputs(tuple((message,) for message, _ in results), failed=sum(failed for _, failed in results))
 
-    def _one(self, record: Record) -> tuple[Message, bool]:
+    def _one(self, record: Record, *, more_wait: bool) -> tuple[Message, bool]:
         """What `record` gives, and whether that is by a fault of our own."""
         failed = False
         try:
             request = unpack_request(record.value or b"")
-            caption = self._caption(request, self._pictures(request))
+            if more_wait and (waited_ms := self._waited_ms(record)) is not None:
+                caption = self._skipped(request, f"waited for {waited_ms // 1000} s, and others wait behind it")
+            else:
+                caption = self._caption(request, self._pictures(request))
         except InputError as e:
             return dead_letter(record, STAGE, e), False
         except ModelError as e:
             _log.warning("no caption of %s: %s", request.id, e)
             failed, caption = True, self._skipped(request, str(e))
         return result_message(caption, self._clock, traceparent=request.traceparent), failed
+
+    def _waited_ms(self, record: Record) -> int | None:
+        """How long `record` waited where that is too long, else None."""
+        now_ms = self._broker.now_ms()
+        if self._patience_ms is None or now_ms is None or record.timestamp_ms is None:
+            return None
+        waited_ms = now_ms - record.timestamp_ms
+        return waited_ms if waited_ms > self._patience_ms else None
 
     def _pictures(self, request: CaptionRequest) -> list[tuple[FrameRef, Picture]]:
         """The frames of `request` that are still there."""

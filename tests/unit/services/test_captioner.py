@@ -138,3 +138,36 @@ def test_a_request_that_makes_no_sense_is_a_dead_letter(value: bytes, reason: st
     assert [m.topic for m in outputs.messages] == ["deadletter", "captions"]
     assert reason in dict(outputs.messages[0].headers)["framecue-dead-reason"].decode()
     assert outputs.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("patience_ms", "expected"),
+    [
+        (60_000, ["skipped", "made", "made"]),  # waited; written later; nothing waits behind the last
+        (None, ["made", "made", "made"]),
+    ],
+)
+def test_a_backlog_is_shed_in_the_open(patience_ms: int | None, expected: list[str]) -> None:
+    clock = FixedClock(1_700_000_000_000)
+    broker = MemoryBroker(partitions=1, clock=clock)
+    media_log(segment(0, ["red", "blue"]), broker=broker)
+    reader = broker.consumer("asked", ["caption-requests"])
+    requests = [Message("caption-requests", b"cam1", pack(request(frame(0), start_ms=s))) for s in (0, 2000, 4000)]
+    broker.commit(requests[:1])
+    clock.advance(61_000)
+    broker.commit(requests[1:])
+    clock.advance(59_000)
+    batch = reader.poll(9)
+    made = captions(CaptionWorker(ColourCaptioner(), broker, patience_ms=patience_ms).handle(batch))
+    assert [c.status for c in made] == expected
+    assert made[0].reason == (None if patience_ms is None else "waited for 120 s, and others wait behind it")
+
+
+def test_the_last_of_a_backlog_is_made_however_old() -> None:
+    clock = FixedClock(1_700_000_000_000)
+    broker = MemoryBroker(partitions=1, clock=clock)
+    media_log(segment(0, ["red", "blue"]), broker=broker)
+    records = asked(broker, *(pack(request(frame(0), start_ms=s)) for s in (0, 2000)))
+    clock.advance(3_600_000)
+    made = captions(CaptionWorker(ColourCaptioner(), broker, patience_ms=60_000).handle(records))
+    assert [c.status for c in made] == ["skipped", "made"]
