@@ -5,6 +5,8 @@ Plain text where the output is no terminal. It knows the wire models and draws; 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.text import Text
 
@@ -15,6 +17,8 @@ from framecue.schemas.rules import UNKNOWN, RuleSet
 from framecue_services.cli.output import Result
 from framecue_services.cli.wording import clean, clock, decided_by, degraded, ending, event_name, is_built_in
 
+REMEMBERED_MAX = 10_000
+"""Windows whose words are known: a revision comes within half a minute, so 600 streams can be told of."""
 _BAR = 12
 _LABEL = 22
 _INDENT = " " * 7
@@ -24,14 +28,17 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 class Narration:
     """Prints results; counts them for the summary. Text from outside is cleaned and never read as markup."""
 
-    def __init__(self, console: Console, rules: RuleSet) -> None:
+    def __init__(self, console: Console, rules: RuleSet, *, lead: Callable[[Result], Text] = lambda _: Text()) -> None:
+        """`lead` gives what stands before each line about a result."""
         self._console = console
+        self._lead_of, self._lead = lead, Text()
         self._rules = {rule.name: rule for rule in rules.events}
         self._words: dict[str, tuple[str, ...]] = {}
         self.windows, self.revisions, self.events = 0, 0, 0
 
     def tell(self, result: Result) -> None:
         """Prints one result, or nothing where a revision says nothing new to a reader."""
+        self._lead = self._lead_of(result)
         match result:
             case Annotation():
                 self._annotation(result)
@@ -44,8 +51,10 @@ class Narration:
 
     def _annotation(self, annotation: Annotation) -> None:
         quotes = tuple(clean(cue.text) for cue in annotation.text.cues)
-        before = self._words.get(annotation.id)
+        before = self._words.pop(annotation.id, None)
         self._words[annotation.id] = quotes
+        if len(self._words) > REMEMBERED_MAX:
+            del self._words[next(iter(self._words))]
         if before is None:
             self.windows += 1
             self._window(annotation, quotes)
@@ -86,8 +95,8 @@ class Narration:
             line = Text.assemble(_INDENT, (f"▶{name}", "bold white on magenta"), f" from {clock(event.start_ms)}")
             line.append(f"  {decided_by(rule, event)}", "magenta")
         else:
-            end = "" if event.end_ms is None else f" at {clock(event.end_ms)}"
-            line = Text.assemble(_INDENT, (f"■{name}", "magenta"), f" {event.phase}{end}")
+            end = "" if event.end_ms is None else f" to {clock(event.end_ms)}"
+            line = Text.assemble(_INDENT, (f"■{name}", "magenta"), f" {event.phase}, from {clock(event.start_ms)}{end}")
             line.append(f"  {ending(event, rule)}", "dim")
         self._line(line)
 
@@ -99,7 +108,7 @@ class Narration:
         self._line(line)
 
     def _line(self, line: Text) -> None:
-        self._console.print(line, soft_wrap=True)
+        self._console.print(self._lead + line, soft_wrap=True)
 
 
 def _bar(score: float, color: str) -> Text:

@@ -7,21 +7,18 @@ again, and counts once. It must not know what is made of them.
 from __future__ import annotations
 
 import secrets
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from threading import Event
-from types import FrameType
 from typing import Literal
 
 from rich.console import Console
 
 from framecue import Client
-from framecue.clock import Clock, SystemClock
+from framecue.clock import SystemClock
 from framecue.errors import BrokerError
 from framecue.media.decoding import DecodeLimits
 from framecue.media.segmenting import MediaInfo, probe
@@ -29,10 +26,10 @@ from framecue.schemas.segment import CueIn, SegmentHeaders
 from framecue.settings import load_settings
 from framecue.timeline import rfc3339, to_ms
 from framecue_services.cli.film import Words, check_readable, read_words, segments, sidecars, stream_of
+from framecue_services.cli.interrupting import INTERRUPTED, interruptible
 from framecue_services.cli.progress import along_film
 from framecue_services.cli.wording import clean, clock
 
-INTERRUPTED = 130
 PATIENCE_S = 600.0
 """How long Kafka may be away: an outage that somebody is called for."""
 RETRY_S = 1.0
@@ -67,14 +64,12 @@ class Piece:
         return replace(self, headers=self.headers.model_copy(update=more))
 
 
-def push_film(
-    request: PushRequest, *, client: Client | None = None, clock: Clock | None = None, err: Console | None = None
-) -> int:
-    """Sends the film, says how it goes on `err` (stderr); gives the exit code: 0, or 130 where it was interrupted.
+def push_film(request: PushRequest) -> int:
+    """Sends the film and says on stderr how it goes; gives the exit code: 0, or 130 where it was interrupted.
 
     Raises InputErrors for an unusable film or words, BrokerError where Kafka does not answer, or is away for too long.
     """
-    err, clock = err or Console(stderr=True, highlight=False, soft_wrap=True), clock or SystemClock()
+    err, wall = Console(stderr=True, highlight=False, soft_wrap=True), SystemClock()
     settings = load_settings()
     stream = stream_of(request.film, request.stream)
     check_readable(request.film)
@@ -85,7 +80,7 @@ def push_film(
     unread = tuple(dict.fromkeys((*info.warnings, *words.warnings)))
     for sentence in (*words.sources, *unread):
         err.print(f"framecue: {clean(sentence)}", markup=False)
-    session = f"{rfc3339(clock.now_ms())}-{secrets.token_hex(3)}"
+    session = f"{rfc3339(wall.now_ms())}-{secrets.token_hex(3)}"
     pieces = in_rounds(
         request.film,
         words.cues,
@@ -98,12 +93,12 @@ def push_film(
     )
     total_ms = None if info.duration is None or request.loop else to_ms(info.duration)
     with (
-        client or Client.from_settings(settings) as client,
+        Client.from_settings(settings) as client,
         interruptible() as stop,
         along_film(err, total_ms, doing="connecting to Kafka") as advance,
     ):
         sending = Sending(client, stream, stop=stop, say=lambda text: err.print(f"framecue: {text}", markup=False))
-        began_at_ms, began_s = clock.now_ms(), time.monotonic()
+        began_at_ms, began_s = wall.now_ms(), time.monotonic()
         for piece in pieces:
             if request.realtime:
                 stop.wait(max(0.0, began_s + float(piece.end) - time.monotonic()))
@@ -196,23 +191,6 @@ class Sending:
         self._bytes += sum(len(piece.data) for piece in self._waiting)
         self._until = self._waiting[-1].end
         self._waiting.clear()
-
-
-@contextmanager
-def interruptible() -> Iterator[Event]:
-    """Set when the user presses Ctrl-C or the process is asked to end; the second time it is as ever."""
-    stop = Event()
-
-    def ask(number: int, _: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _words(request: PushRequest, info: MediaInfo, *, shift_ms: int) -> Words:

@@ -41,7 +41,7 @@ def test_an_event_says_why_it_started_and_why_it_ended() -> None:
     lines = told(event("goal", 0, evidence=Evidence(picture=0.9)), event("goal", 0, 2000, sequence=2))
     assert [" ".join(line.split()) for line in lines] == [
         "▶ goal from 0:00 by picture alone: picture 0.90",
-        "■ goal ended at 0:02 the score fell below 0.40",
+        "■ goal ended, from 0:00 to 0:02 the score fell below 0.40",
     ]
 
 
