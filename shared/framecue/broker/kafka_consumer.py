@@ -1,8 +1,8 @@
 """A member of a consumer group on Kafka, with the client's traps closed. It must not know any producer.
 
-- A join that is under way is forgotten when the wish for it came from a change of metadata and a poll ends meanwhile;
-  no heartbeats, no exception, for ever. So metadata is loaded first, the wish is renewed before each poll, and a member
-  that has not joined for long is replaced by a new one inside.
+- A join that ends between two polls is thrown away and begun again, so that short polls never finish one; and one that
+  a change of metadata asked for is forgotten when a poll ends meanwhile: no heartbeats, no exception, for ever. So
+  metadata is loaded first, both are mended before each poll, and a member that has not joined for long is made again.
 - A static member that was displaced goes on polling as if nothing were; its heartbeats stop, and that is seen here.
 - A static member never leaves: closing it, but no successor of it, is said to the broker.
 """
@@ -26,11 +26,8 @@ from framecue.broker.kafka_producer import GroupOffsets
 from framecue.broker.protocol import NOTE_MAX, Handover, Notes, Offsets, Record, TopicPartition
 from framecue.errors import BrokerError, FrameCueError
 
-STABLE_POLL_S = 0.005
-"""The shortest poll: with 0 the client never finishes a rebalance."""
-JOIN_POLL_S = 0.25
-"""The shortest poll of a member that is joining."""
-JOIN_STEP_S = 0.1
+SHORTEST_POLL_S = 0.005
+"""With 0 the client does not even look."""
 STUCK_S = 60.0
 """On top of the session time-out: a join that takes longer never ends."""
 HEARTBEAT_MS = 500
@@ -206,36 +203,26 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._owned.clear()
 
     def _poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        started_s = time.monotonic()
-        until_s = started_s + max(timeout_s, STABLE_POLL_S)
-        while True:
-            joined = self._joined()
-            now_s = time.monotonic()
-            if joined:
-                left_s = max(until_s - now_s, STABLE_POLL_S)
-            else:
-                left_s = min(started_s + max(timeout_s, JOIN_POLL_S) - now_s, JOIN_STEP_S)
-            if left_s <= 0:
-                return ()
-            batch = self._client.poll(timeout_ms=left_s * 1_000, max_records=max(max_records, 1))
-            if batch and max_records > 0:
-                return [self._record(record) for records in batch.values() for record in records]
-            for key, records in batch.items():
-                self._client.seek(key, records[0].offset)
-            if joined:
-                return ()
+        self._see_to_membership()
+        timeout_ms = max(timeout_s, SHORTEST_POLL_S) * 1_000
+        batch = self._client.poll(timeout_ms=timeout_ms, max_records=max(max_records, 1))
+        if max_records > 0:
+            return [self._record(record) for records in batch.values() for record in records]
+        for key, records in batch.items():
+            self._client.seek(key, records[0].offset)
+        return ()
 
-    def _joined(self) -> bool:
-        """Whether this member has a stable place in the group; sees to it that it gets one."""
-        coordinator = self._client._coordinator
-        state = self._client.group_metadata().state
-        wants = coordinator.need_rejoin()
-        if state == MemberState.STABLE and not wants:
+    def _see_to_membership(self) -> None:
+        coordinator, state = self._client._coordinator, self._client.group_metadata().state
+        if state == MemberState.STABLE:
             self._unjoined_since = None
             if not coordinator._heartbeat_enabled:  # only a fenced member stops its heartbeats while it is stable
                 raise displaced(self._connection)
-            return True
-        if state == MemberState.REBALANCING and not wants:
+            return
+        join = coordinator._join_task
+        if join is not None and join.is_done:
+            coordinator._join_task = _Finished(join)
+        if state == MemberState.REBALANCING and not coordinator.need_rejoin():
             coordinator.request_rejoin()
         now_s = time.monotonic()
         if self._unjoined_since is None:
@@ -245,7 +232,6 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             client, assignor = self._connect()
             self._disconnect()
             self._client, self._assignor, self._unjoined_since = client, assignor, now_s
-        return False
 
     def _found(self, at: TopicPartition) -> Any:
         """What the group committed, with its note; None where nothing was."""
@@ -276,3 +262,16 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _check_open(self) -> None:
         if self._closed:
             raise BrokerError("this consumer is closed, and no member of its group")
+
+
+class _Finished:
+    """A join that ended while nobody polled, as one that is under way: the client takes it, and begins no other."""
+
+    is_done = False
+
+    def __init__(self, join: Any) -> None:
+        self._join = join
+        self.add_callback, self.add_errback = join.add_callback, join.add_errback
+
+    def __await__(self) -> Any:
+        return self._join.__await__()
