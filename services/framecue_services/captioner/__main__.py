@@ -10,7 +10,7 @@ from framecue.clock import SystemClock
 from framecue.models.loading import load_model
 from framecue.schemas.topics import CAPTION_REQUESTS
 from framecue.settings import Settings
-from framecue_services.captioner.worker import CaptionWorker
+from framecue_services.captioner.worker import PATIENCE_MS, CaptionWorker
 from framecue_services.hosting import host
 
 
@@ -20,6 +20,6 @@ def run(settings: Settings) -> None:
     model = load_model(chosen.name, lock=chosen.lock, deterministic=chosen.deterministic, device=chosen.device)
 
     def stage(broker: Broker) -> CaptionWorker:
-        return CaptionWorker(model.captioner, broker, clock=SystemClock())
+        return CaptionWorker(model.captioner, broker, clock=SystemClock(), patience_ms=PATIENCE_MS)
 
     host("captioner", settings, topics=(CAPTION_REQUESTS.name,), stage=stage)

@@ -15,10 +15,17 @@ from framecue_services.ingest.worker import IngestWorker
 
 def run(settings: Settings) -> None:
     """Serves until told to stop; raises as `hosting.host` does."""
-    own = settings.ingest
+    own, delivery = settings.ingest, settings.delivery
+    skip_older_than_ms = delivery.skip_older_than_ms if delivery.catch_up == "skip_older_than" else None
     with DecoderPool(own.decoders, limits=own.limits(), sampling=settings.sampling.plan()) as pool:
 
         def stage(broker: Broker) -> IngestWorker:
-            return IngestWorker(pool, partitions=broker.partitions(MEDIA.name), threads=own.decoders)
+            return IngestWorker(
+                pool,
+                partitions=broker.partitions(MEDIA.name),
+                threads=own.decoders,
+                skip_older_than_ms=skip_older_than_ms,
+                now_ms=broker.now_ms,
+            )
 
         host("ingest", settings, topics=(SEGMENTS.name, SUBTITLES.name), stage=stage)

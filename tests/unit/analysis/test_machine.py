@@ -488,3 +488,12 @@ def test_a_scene_shows_the_leading_labels_of_a_classifier_with_many():
     assert isinstance(annotation, Annotation)
     assert annotation.scene is not None
     assert (annotation.scene.label, len(annotation.scene.runners_up)) == ("class 999", RANKED - 1)
+
+
+def test_warnings_without_words_wait_once() -> None:
+    """A segment that was skipped says so: hours of them ahead of a run are one sentence."""
+    log, fold = Log(), machine()
+    for words in ((), (), (cue(0, 1, "words"),), ()):
+        fold.push(log.text(*words, session="s").model_copy(update={"warnings": ("skipped",)}))
+    fold.push(log.text(session="other").model_copy(update={"warnings": ("skipped",)}))
+    assert sorted(fold.snapshot().pending) == ["waiting/0", "waiting/1", "waiting/2"]

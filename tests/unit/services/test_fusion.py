@@ -20,7 +20,7 @@ from framecue.schemas.codec import unpack_features, unpack_request
 from framecue.schemas.deadletter import parse_dead_letter
 from framecue.schemas.event import Event
 from framecue.schemas.features import CueFeatures, RulesFeatures, SegmentFeatures
-from framecue.schemas.media import RulesMedia, Tick
+from framecue.schemas.media import ForgetMedia, RulesMedia, TextMedia, Tick
 from framecue.schemas.results import read_result
 from framecue.schemas.rules import EventRule, RuleSet, SceneRule
 from framecue.schemas.segment import parse_cues
@@ -139,6 +139,37 @@ def test_ticks_reach_every_stream_of_the_partition() -> None:
         ("a", "framecue.signal_lost"),
         ("b", "framecue.signal_lost"),
     ]
+
+
+def skipped() -> TextMedia:
+    """What ingest writes of a segment that it left out."""
+    return text().model_copy(update={"session": "s", "warnings": ("segments were skipped",)})
+
+
+def test_what_was_skipped_is_a_gap_and_one_warning() -> None:
+    log = media_log(*film()[:2], *[skipped()] * 10, *(segment(i, ["red"]) for i in range(12, 20)))
+    outputs = worker().handle(log)
+    told = [read_result("events", m.value) for m in of(outputs, "events")]
+    built_in = [(e.rule, e.start_ms, e.end_ms) for e in told if isinstance(e, Event)]
+    assert [e for e in built_in if e[0] == "framecue.gap"] == [("framecue.gap", 4000, 24_000)]
+    assert [rule for rule, *_ in built_in].count("framecue.warning") == 1
+
+
+def test_skips_ahead_of_a_stream_are_remembered_once() -> None:
+    fusion = worker()
+    outputs = fusion.handle(media_log(*[skipped()] * 50, *film()))
+    told = [read_result("events", m.value) for m in of(outputs, "events")]
+    assert [e.rule for e in told if isinstance(e, Event)].count("framecue.warning") == 1
+
+
+def test_a_forgotten_stream_ends_and_begins_anew() -> None:
+    fusion = worker()
+    outputs = fusion.handle(media_log(RulesMedia(rules=RULES), *film()[:3], ForgetMedia(stream="cam1"), *film()[:1]))
+    assert [(e.phase, e.reason) for e in events(outputs)] == [("started", None), ("ended", "end")]
+    *_, closing, fresh = annotations(outputs)
+    assert (closing.start_ms, closing.settled_until_ms) == (4000, 6000)
+    assert (fresh.start_ms, fresh.revision) == (0, 1)
+    assert fusion.handle(media_log(ForgetMedia(stream="nobody"))).messages[1:] == ()
 
 
 def test_finish_closes_the_epoch_once() -> None:
