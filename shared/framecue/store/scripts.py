@@ -45,28 +45,30 @@ PUT_FIELDS = Script(r"""
 -- KEYS[1] a hash that several groups of fields share
 -- ARGV    the groups that fields belong to by how their names begin, joined by `|`; which of them is written (empty:
 --         all other fields); TTL in ms; channel, type, JSON (empty: nothing to tell); how many fields order the group;
---         then field, value, field, value, ..., those that order it first
+--         a JSON array of field, value, field, value, ..., those that order it first
 -- gives 1 where the group was older, and replaces it as a whole, else 0
+local fields, order = cjson.decode(ARGV[8]), tonumber(ARGV[7])
+local names = {}
+for i = 1, #fields, 2 do names[#names + 1] = fields[i] end
+local newer = false
+for i, held in ipairs(redis.call('HMGET', KEYS[1], unpack(names, 1, order))) do
+  local had, given = tonumber(held), tonumber(fields[2 * i])
+  newer = not had or had < given
+  if newer or had > given then break end
+end
+if not newer then return 0 end
+local written = {}
+for _, name in ipairs(names) do written[name] = true end
 local function group(field)
   for name in string.gmatch(ARGV[1], '[^|]+') do
     if string.sub(field, 1, #name) == name then return name end
   end
   return ''
 end
-local newer = false
-for i = 8, 6 + 2 * tonumber(ARGV[7]), 2 do
-  local held, given = tonumber(redis.call('HGET', KEYS[1], ARGV[i])), tonumber(ARGV[i + 1])
-  if not held or held < given then
-    newer = true
-    break
-  end
-  if held > given then break end
-end
-if not newer then return 0 end
 for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if group(field) == ARGV[2] then redis.call('HDEL', KEYS[1], field) end
+  if not written[field] and group(field) == ARGV[2] then redis.call('HDEL', KEYS[1], field) end
 end
-for i = 8, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 1, #fields, 1000 do redis.call('HSET', KEYS[1], unpack(fields, i, math.min(i + 999, #fields))) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if ARGV[6] ~= '' then redis.call('PUBLISH', ARGV[4], '{"type":"' .. ARGV[5] .. '",' .. string.sub(ARGV[6], 2)) end
 return 1
