@@ -34,6 +34,8 @@ HEARTBEAT_MS = 500
 """Also how soon a member hears of a newcomer; each of the two steps of a handover waits for it."""
 POLL_INTERVAL_MS = 60_000
 """A poll thread that is away for longer holds up the whole group, and is left out."""
+FETCH_WAIT_MS = 100
+"""A partition that is sought or resumed waits for the fetch under way, which is without it."""
 PARTITION_BYTES = 4 << 20
 FETCH_BYTES = 32 << 20
 _log = logging.getLogger(__name__)
@@ -181,6 +183,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             heartbeat_interval_ms=HEARTBEAT_MS,
             max_poll_interval_ms=POLL_INTERVAL_MS,
             request_timeout_ms=ANSWER_MS,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=PARTITION_BYTES,
             fetch_max_bytes=FETCH_BYTES,
             metrics_enabled=False,
