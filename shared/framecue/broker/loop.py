@@ -16,7 +16,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol, TypeVar
@@ -226,10 +226,11 @@ class Loop:
             self._read(timeout_s)
             # 3. Forget what went to others, take what came: state is made again beside this thread.
             self._change_hands()
-            # 4. Work, beside this thread: decode, embed, fold. No transaction is open, however long it takes.
-            self._work()
-            # 5. Take up what is done; more faults of our own than may be stop the worker before they are written.
+            # 4. Take up what is done; more faults of our own than may be stop the worker before they are written.
             self._collect()
+            # 5. Work on the next beside this thread: decode, embed, fold. No transaction is open, however long that is.
+            self._work()
+            self._collect()  # done at once, where there is no other thread
             # 6. Begin, send, check every send, offsets, commit: one call of the broker, all or nothing, and late.
             committed = self._commit() if self._is_due() else None
             # 7. Say how far the partitions are read, once a second.
@@ -312,7 +313,10 @@ class Loop:
             self._consumer.resume(self._owned.keys())
         self._is_paused = full
         ready = self._queue and self._working is None and self._monotonic() >= self._not_before
-        records = self._consumer.poll(self._settings.max_records, timeout_s=0 if ready else timeout_s)
+        is_busy = self._working is not None
+        records = self._consumer.poll(self._settings.max_records, timeout_s=0 if ready or is_busy else timeout_s)
+        if self._working is not None and not records:
+            wait((self._working.future,), timeout=timeout_s)  # nothing that comes meanwhile could be worked on
         self._queue.extend(records)
 
     # 3: change hands
@@ -345,7 +349,40 @@ class Loop:
             self._chores.append(self._executor.submit(self._stage.leave, at))
         self._chores.append(self._executor.submit(self._stage.take, at, self._owned[at].note))
 
-    # 4: work
+    # 4: collect
+
+    def _collect(self) -> None:
+        work = self._working
+        if work is None or not work.future.done():
+            return
+        self._working = None
+        if work.void >= work.places:
+            return
+        try:
+            outputs = work.future.result()
+            _check(outputs, work.batch)
+        except (BrokerError, StoreError, SetupError):
+            raise  # whatever the batch
+        except Exception as e:
+            if not work.void:
+                self._blame(work.batch, e)
+            raise
+        done = _Done(work.batch, outputs.given, outputs.failed, self._monotonic())
+        for at in work.void:
+            done = done.without(at)
+        if done.batch:
+            self._budget.check(len(done.batch), done.failed)
+            self._done.append(done)
+
+    def _blame(self, batch: Sequence[Record], error: Exception) -> None:
+        """The next attempt takes less at once; one record alone that fails is a dead letter."""
+        if len(batch) == 1:
+            self._budget.check(1, 1)
+            self._condemned[_spot(batch[0])] = error
+        for record in batch:
+            self._owned[place(record)].attempts.suspect(record.offset + 1, tried=len(batch))
+
+    # 5: work
 
     def _work(self) -> None:
         while self._chores and self._chores[0].done():
@@ -388,39 +425,6 @@ class Loop:
         if notes:
             offsets = {at: self._owned[at].committed for at in notes}
             self._broker.commit((), consumer=self._consumer, offsets=offsets, notes=notes)
-
-    # 5: collect
-
-    def _collect(self) -> None:
-        work = self._working
-        if work is None or not work.future.done():
-            return
-        self._working = None
-        if work.void >= work.places:
-            return
-        try:
-            outputs = work.future.result()
-            _check(outputs, work.batch)
-        except (BrokerError, StoreError, SetupError):
-            raise  # whatever the batch
-        except Exception as e:
-            if not work.void:
-                self._blame(work.batch, e)
-            raise
-        done = _Done(work.batch, outputs.given, outputs.failed, self._monotonic())
-        for at in work.void:
-            done = done.without(at)
-        if done.batch:
-            self._budget.check(len(done.batch), done.failed)
-            self._done.append(done)
-
-    def _blame(self, batch: Sequence[Record], error: Exception) -> None:
-        """The next attempt takes less at once; one record alone that fails is a dead letter."""
-        if len(batch) == 1:
-            self._budget.check(1, 1)
-            self._condemned[_spot(batch[0])] = error
-        for record in batch:
-            self._owned[place(record)].attempts.suspect(record.offset + 1, tried=len(batch))
 
     # 6: commit
 
