@@ -215,12 +215,27 @@ def test_evidence_is_replaced_by_that_of_a_later_state(make: Callable[[], Fresh]
     assert store.evidence("e") == b"peak"
 
 
+def test_a_picture_goes_with_its_event(make: Callable[[], Fresh]) -> None:
+    store = make().store
+    late, first = event(0), event(2000)
+    for one in (late, first):
+        store.put_evidence(one.id, b"jpeg", sequence=1)
+    store.put([event(2000 * i) for i in range(1, EVENTS_MAX + 1)])
+    assert store.put([late]) == (False,)
+    assert (store.evidence(late.id), store.evidence(first.id)) == (None, b"jpeg")
+    store.put([event(2000 * (EVENTS_MAX + 1))])
+    assert store.evidence(first.id) is None
+
+
 def test_a_forgotten_stream_leaves_nothing_and_the_others_stay(make: Callable[[], Fresh]) -> None:
     store = make().store
     store.put([annotation(), event(), caption(), annotation(stream="cam2")])
-    store.put_evidence(event().id, b"jpeg", sequence=1)
+    pictures = (event().id, event(2000).id, event(stream="cam10").id)
+    for name in pictures:
+        store.put_evidence(name, b"jpeg", sequence=1)
     store.forget("cam1")
-    assert (store.streams(), store.latest("cam1"), store.evidence(event().id)) == (("cam2",), None, None)
+    assert (store.streams(), store.latest("cam1")) == (("cam2",), None)
+    assert [store.evidence(name) for name in pictures] == [None, None, b"jpeg"]
     assert (store.timeline("cam1"), store.events("cam1")) == ((), ())
     assert store.timeline("cam2") == (annotation(stream="cam2"),)
 

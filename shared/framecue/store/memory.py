@@ -67,9 +67,9 @@ class MemoryStore:
 
     def forget(self, stream: str) -> None:
         with self._lock:
-            if (kept := self._streams.pop(stream, None)) is not None:
-                for event in kept.events.values():
-                    self._evidence.pop(event.id, None)
+            self._streams.pop(stream, None)
+            for event_id in [name for name in self._evidence if name.startswith(f"{stream}/")]:
+                del self._evidence[event_id]
 
     def streams(self) -> tuple[str, ...]:
         with self._lock:
@@ -112,9 +112,11 @@ class MemoryStore:
         kept = self._streams.setdefault(result.stream, _Stream())
         match result:
             case Annotation():
-                changed = _put(kept.timeline, result, at, limit=TIMELINE_MAX)
+                changed, _ = _put(kept.timeline, result, at, limit=TIMELINE_MAX)
             case Event():
-                changed = _put(kept.events, result, at, limit=EVENTS_MAX)
+                changed, gone = _put(kept.events, result, at, limit=EVENTS_MAX)
+                if gone is not None:
+                    self._evidence.pop(gone.id, None)
             case Caption():
                 changed = kept.caption is None or place(kept.caption) < at
                 kept.caption = result if changed else kept.caption
@@ -135,16 +137,16 @@ class MemoryStore:
             self._evidence.popitem(last=False)
 
 
-def _put(kept: dict[Place, R], result: R, at: Place, *, limit: int) -> bool:
+def _put(kept: dict[Place, R], result: R, at: Place, *, limit: int) -> tuple[bool, R | None]:
+    """Whether `kept` changed, and what had to go."""
     held = kept.get(at)
     if held is not None and version(held) >= version(result):
-        return False
+        return False, None
     kept[at] = result
     if len(kept) <= limit:
-        return True
+        return True, None
     first = min(kept)
-    del kept[first]
-    return first != at
+    return first != at, kept.pop(first)
 
 
 def _in_order(kept: dict[Place, R]) -> tuple[R, ...]:

@@ -59,12 +59,12 @@ class Store(Protocol):
     def put_evidence(self, event_id: str, jpeg: bytes, *, sequence: int) -> bool:
         """Keeps the picture that speaks best for an event as of its `sequence`; whether it is newer than the one held.
 
-        It may come before its event.
+        It may come before its event, and goes with it.
         """
         ...
 
     def forget(self, stream: str) -> None:
-        """Nothing of `stream` is kept afterwards, nor the pictures of its events."""
+        """Nothing of `stream` is kept afterwards, nor any picture of its events."""
         ...
 
     def streams(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
+from urllib.parse import unquote
 
 import redis
 from pydantic import ValidationError
@@ -76,15 +77,15 @@ class RedisStore:
 
     def __init__(self, url: str, *, prefix: str = "framecue:", clock: Clock | None = None) -> None:
         self.prefix, self._clock = prefix, clock or SystemClock()
-        retry = Retry(
-            NoBackoff(), 1
-        )  # a connection of the pool may have died with the server before; no more than that
+        retry = Retry(NoBackoff(), 0)  # trying again is up to `_ask` and to the caller
         try:
             self._redis = redis.Redis.from_url(
                 url, protocol=2, socket_connect_timeout=CONNECT_S, socket_timeout=ANSWER_S, retry=retry
             )
         except (ValueError, TypeError) as e:
-            raise SetupError("redis.url must look like redis://user:password@host:6379/0 (rediss:// for TLS)") from e
+            raise SetupError(
+                "FRAMECUE_REDIS__URL must look like redis://user:password@host:6379/0 (rediss:// for TLS)"
+            ) from e
         self.address = _address(self._redis.connection_pool.connection_kwargs)
 
     def put(self, results: Sequence[PublishedResult]) -> tuple[bool, ...]:
@@ -96,9 +97,11 @@ class RedisStore:
         ask_open = [_run(scripts.OPEN, self._key("events", stream)) for stream in with_events]
         with self._errors():
             answers = iter(self._ask([*chain(*calls), *ask_open, *self._activity(results)]))
-            changed = tuple(sum(next(answers) for _ in mine) > 0 for mine in calls)
+            done = [[next(answers) for _ in mine] for mine in calls]
+            changed = tuple(any(key_changed for key_changed, *_ in each) for each in done)
             still_open = dict(zip(with_events, answers, strict=False))
-            self._ask(self._consequences(results, changed, still_open))
+            gone = [each[0][1] for each, r in zip(done, results, strict=True) if isinstance(r, Event) and each[0][1:]]
+            self._ask([*self._consequences(results, changed, still_open), *map(self._drop_picture, gone)])
         return changed
 
     def put_evidence(self, event_id: str, jpeg: bytes, *, sequence: int) -> bool:
@@ -110,22 +113,14 @@ class RedisStore:
 
     def forget(self, stream: str) -> None:
         with self._errors():
-            keys = [self._key("evidence", event.id) for event in self._members("events", stream, Event)]
-            keys += [self._key(kind, stream) for kind in _KINDS]
-            self._ask([*(("UNLINK", key) for key in keys), ("ZREM", self._key("streams"), stream)])
+            self._delete(self._key("evidence", f"{stream}/"))
+            self._ask([("ZREM", self._key("streams"), stream), *(("UNLINK", self._key(k, stream)) for k in _KINDS)])
 
     def clear(self) -> int:
         """Deletes what this store wrote, of all streams, and no other keys; how many there were."""
-        deleted = 0
-        cursor: Any = None
-        ours = tuple(self._key(kind, "").encode() for kind in (*_KINDS, "evidence"))
-        pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", self.prefix) + "*"
         with self._errors():
-            while cursor != 0:
-                ((cursor, keys),) = self._ask([("SCAN", cursor or 0, "MATCH", pattern, "COUNT", 1_000)])
-                mine = [key for key in keys if key.startswith(ours) or key == self._key("streams").encode()]
-                deleted += sum(self._ask([("UNLINK", key) for key in mine]))
-        return deleted
+            deleted = sum(self._delete(self._key(kind, "")) for kind in (*_KINDS, "evidence"))
+            return deleted + int(self._ask([("UNLINK", self._key("streams"))])[0])
 
     def streams(self) -> tuple[str, ...]:
         with self._errors():
@@ -143,10 +138,10 @@ class RedisStore:
                     *(("EXISTS", self._key(kind, stream)) for kind in _KINDS),
                 ]
             )
-        if not any(known):
-            return None
-        sentence = Caption.model_validate_json(caption) if caption else None
-        return Latest(next(iter(_read(last, Annotation)), None), _read(still_open, Event), sentence)
+            if not any(known):
+                return None
+            sentence = Caption.model_validate_json(caption) if caption else None
+            return Latest(next(iter(_read(last, Annotation)), None), _read(still_open, Event), sentence)
 
     def fields(self, stream: str) -> flat.Fields:
         """What `HGETALL` shows of a stream; empty where nothing is known."""
@@ -217,6 +212,15 @@ class RedisStore:
         pairs = json.dumps([text for pair in fields.items() for text in pair], ensure_ascii=False)  # quicker than many
         return _run(scripts.PUT_FIELDS, key, _GROUPS, group, TTL_MS, *told, order, pairs)
 
+    def _delete(self, beginning: str) -> int:
+        """Deletes the keys that begin so, a few at a time; how many there were."""
+        pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", beginning) + "*"
+        deleted, cursor = 0, -1
+        while cursor != 0:
+            ((cursor, keys),) = self._ask([("SCAN", max(cursor, 0), "MATCH", pattern, "COUNT", 1_000)])
+            deleted += sum(self._ask([("UNLINK", key) for key in keys]))
+        return deleted
+
     def _members(self, kind: str, stream: str, of: type[R], *, first: int = 0) -> tuple[R, ...]:
         (members,) = self._ask([("ZRANGE", self._key(kind, stream), first, -1)])
         return _read(members, of)
@@ -243,6 +247,10 @@ class RedisStore:
         for stream in dict.fromkeys(r.stream for r, new in zip(results, changed, strict=True) if new):
             calls += [("PEXPIRE", self._key(kind, stream), TTL_MS) for kind in _KINDS]
         return calls
+
+    def _drop_picture(self, head: bytes) -> Command:
+        """For an event whose member had to go."""
+        return "UNLINK", self._key("evidence", unquote(head.split(b" ")[3].decode()))
 
     def _ask(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to `commands`, sent at once; they must bear being sent again."""

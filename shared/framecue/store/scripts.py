@@ -25,20 +25,23 @@ class Script:
 PUT_MEMBER = Script(r"""
 -- KEYS[1] a sorted set, all of score 0: its members `<place> <version and more> <JSON>` stand in the order of bytes
 -- ARGV    place, version and more, JSON, most members, TTL in ms, channel, type
--- gives 1 and tells the channel where the set changed, else 0
+-- gives whether the set changed, which the channel is told then, and the head of the member that had to go, if any
 local place, tail, json = ARGV[1] .. ' ', ARGV[2], ARGV[3]
 local held = redis.call('ZRANGEBYLEX', KEYS[1], '[' .. place, '(' .. place .. '\255')[1]
 if held then
   local version = tonumber(string.match(held, '^%d+', #place + 1))
-  if version and version >= tonumber(string.match(tail, '^%d+')) then return 0 end
+  if version and version >= tonumber(string.match(tail, '^%d+')) then return {0} end
   redis.call('ZREM', KEYS[1], held)
 end
 local member = place .. tail .. ' ' .. json
 redis.call('ZADD', KEYS[1], 0, member)
-if redis.call('ZCARD', KEYS[1]) > tonumber(ARGV[4]) and redis.call('ZPOPMIN', KEYS[1])[1] == member then return 0 end
+local gone
+if redis.call('ZCARD', KEYS[1]) > tonumber(ARGV[4]) then gone = redis.call('ZPOPMIN', KEYS[1])[1] end
+local head = gone and string.match(gone, '^[^{]*')
+if gone == member then return {0, head} end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 redis.call('PUBLISH', ARGV[6], '{"type":"' .. ARGV[7] .. '",' .. string.sub(json, 2))
-return 1
+return {1, head}
 """)
 
 PUT_FIELDS = Script(r"""
@@ -46,7 +49,7 @@ PUT_FIELDS = Script(r"""
 -- ARGV    the groups that fields belong to by how their names begin, joined by `|`; which of them is written (empty:
 --         all other fields); TTL in ms; channel, type, JSON (empty: nothing to tell); how many fields order the group;
 --         a JSON array of field, value, field, value, ..., those that order it first
--- gives 1 where the group was older, and replaces it as a whole, else 0
+-- gives whether the group was older, and is replaced as a whole
 local fields, order = cjson.decode(ARGV[8]), tonumber(ARGV[7])
 local names = {}
 for i = 1, #fields, 2 do names[#names + 1] = fields[i] end
@@ -56,7 +59,7 @@ for i, held in ipairs(redis.call('HMGET', KEYS[1], unpack(names, 1, order))) do
   newer = not had or had < given
   if newer or had > given then break end
 end
-if not newer then return 0 end
+if not newer then return {0} end
 local written = {}
 for _, name in ipairs(names) do written[name] = true end
 local function group(field)
@@ -71,7 +74,7 @@ end
 for i = 1, #fields, 1000 do redis.call('HSET', KEYS[1], unpack(fields, i, math.min(i + 999, #fields))) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if ARGV[6] ~= '' then redis.call('PUBLISH', ARGV[4], '{"type":"' .. ARGV[5] .. '",' .. string.sub(ARGV[6], 2)) end
-return 1
+return {1}
 """)
 
 PUT_PICTURE = Script(r"""
