@@ -18,6 +18,7 @@ from framecue.models.protocols import Model
 from framecue_services.cli.local.kafka_server import KafkaServer
 from framecue_services.cli.local.redis_server import RedisServer
 from tests.support.paths import SHARED
+from tests.support.reaper import Reaper
 from tests.support.servers import new_kafka, new_redis, redis_program, running
 
 REQUIRE_ALL = os.environ.get("FRAMECUE_REQUIRE_ALL") == "1"
@@ -88,6 +89,11 @@ def no_error_logs(caplog: pytest.LogCaptureFixture) -> Generator[None]:
     records = [r for phase in ("setup", "call") for r in caplog.get_records(phase)]
     errors = [f"{r.name}: {r.getMessage()}" for r in records if r.levelno >= logging.ERROR]
     assert not errors, f"logged as ERROR: {errors}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    reaper = Reaper()
+    config.add_cleanup(reaper.close)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

