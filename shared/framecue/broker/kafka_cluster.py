@@ -14,6 +14,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import GroupIdNotFoundError
 
 from framecue.broker.kafka_connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, missing_topic
+from framecue.broker.kafka_producer import abandon
 from framecue.broker.protocol import TopicPartition
 from framecue.clock import Clock
 from framecue.errors import BrokerError
@@ -179,7 +180,7 @@ class KafkaCluster:
                 after = clock.now_ms()
                 producer.abort_transaction()
         finally:
-            producer._sender.force_close()  # close() waits without limit for a broker that went away
+            abandon(producer)  # close() waits without limit for a broker that went away
         return Skew(at_ms - after, at_ms - before)
 
     def close(self) -> None:

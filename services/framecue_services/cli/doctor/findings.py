@@ -54,7 +54,7 @@ def examine(checks: Sequence[Check]) -> Iterator[Examined]:
             yield Examined(check.name, Finding("error", f"this check failed: {type(e).__name__}: {e}", cure))
 
 
-def of_error(error: FrameCueError) -> Finding:
-    """The finding that an error of ours is; its sentence mostly names the cure, behind a semicolon."""
-    what, _, cure = str(error).partition("; ")
-    return Finding("error", what, cure)
+def of_error(error: FrameCueError, *, cure: str = "") -> Finding:
+    """The finding that an error of ours is; its sentence mostly names the cure, behind a semicolon, else `cure` does."""
+    what, _, named = str(error).partition("; ")
+    return Finding("error", what, named or cure)

@@ -12,7 +12,7 @@ from framecue.broker.kafka_cluster import KafkaCluster
 from framecue.broker.kafka_topics import check_topics
 from framecue.clock import Clock, SystemClock
 from framecue.errors import FrameCueError, SetupError
-from framecue.settings import Settings, known_settings
+from framecue.settings import FILE, Settings, known_settings
 from framecue_services.cli import connecting
 from framecue_services.cli.doctor import kafka, machine, model, store
 from framecue_services.cli.doctor.findings import Check, Examined, Finding, examine, fine, of_error
@@ -36,7 +36,7 @@ def examination(clock: Clock) -> Iterator[Examined]:
     try:
         settings = known_settings()
     except SetupError as e:
-        yield Examined("settings", of_error(e))
+        yield Examined("settings", of_error(e, cure=f"correct {FILE} or the variable"))
         yield Examined("settings", Finding("unknown", "nothing that needs settings was checked"))
         return
     yield from examine(
