@@ -402,6 +402,8 @@ class Loop:
     def _next_batch(self) -> list[Record]:
         """What is worked on next: of a suspect partition only a little, alone, and with everything before committed."""
         for at, owned in self._owned.items():
+            if not owned.attempts.is_suspect(owned.committed):  # nor is what follows it
+                continue
             front = self._queue.front(at)
             if front is None or not owned.attempts.is_suspect(front.offset):
                 continue
