@@ -11,8 +11,6 @@ import codecs
 import re
 from dataclasses import dataclass
 
-from charset_normalizer import from_bytes
-
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
@@ -121,6 +119,8 @@ def _strict(data: bytes, name: str | None) -> str | None:
 
 
 def _guess(data: bytes, language: str | None) -> Decoded:
+    from charset_normalizer import from_bytes  # here, since few documents need it, and a command should start at once
+
     pages = pages_for(language)
     head = data if len(data) <= GUESS_BYTES else data[: data.rfind(b"\n", 0, GUESS_BYTES) + 1 or GUESS_BYTES]
     found = from_bytes(head, cp_isolation=list(pages))

@@ -27,9 +27,9 @@ from av.video.stream import VideoStream
 
 from framecue.errors import DamagedMediaError, LimitExceededError, UnsupportedMediaError
 from framecue.media.decoding import VIDEO_READ, DecodeLimits, check_pixels, is_video
-from framecue.media.frames import display_matrix
 from framecue.media.opening import DECODERS, foreign_errors, open_media
 from framecue.media.sampling import on_rate
+from framecue.media.side_data import display_matrix
 from framecue.media.sniffing import explain, missing_init, sniff
 from framecue.media.taking import shown_for
 from framecue.media.text_tracks import read_tracks

@@ -13,9 +13,9 @@ from av import Packet, VideoFrame
 from av.video.stream import VideoStream
 
 from framecue.errors import DecoderFailedError
-from framecue.media.frames import HDR, carries_captions, to_jpeg
 from framecue.media.opening import FOREIGN_ERRORS, OUT_OF_MEMORY, describe
 from framecue.media.sampling import Sampling, SegmentClock, choose, frame_duration
+from framecue.media.side_data import HDR, carries_captions
 from framecue.schemas.media import Frame
 
 VideoPacket: TypeAlias = "Packet[VideoStream]"
@@ -105,6 +105,8 @@ class Taker:
         return frames and [f for f in frames if not f.is_corrupt]
 
     def _keep(self, frame: VideoFrame, pts: int) -> None:
+        from framecue.media.frames import to_jpeg  # here, since it loads NumPy, which cutting does not need
+
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
         width, height, jpeg = to_jpeg(frame, aspect, sampling=self._sampling)
         cell = self._cells[pts]

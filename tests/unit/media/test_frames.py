@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from framecue.errors import DamagedMediaError
-from framecue.media.frames import display_matrix, fit, to_jpeg
+from framecue.media.frames import fit, to_jpeg
 from framecue.media.opening import open_media
 from framecue.media.pictures import jpeg_to_rgb, luma_grid
 from framecue.media.sampling import Sampling
+from framecue.media.side_data import display_matrix
 from framecue.schemas.features import GRID_HEIGHT, GRID_WIDTH
 from tests.support.clips import COLOURS, make_clip
 
