@@ -3,6 +3,7 @@
 - A join that ends between two polls is thrown away and begun again, so that short polls never finish one; and one that
   a change of metadata asked for is forgotten when a poll ends meanwhile: no heartbeats, no exception, for ever. So
   metadata is loaded first, both are mended before each poll, and a member that has not joined for long is made again.
+- What was fetched of a partition that is paused is parked, and after `resume` never found again; see `_poll`.
 - A static member that was displaced goes on polling as if nothing were; its heartbeats stop, and that is seen here.
 - A static member never leaves: closing it, but no successor of it, is said to the broker.
 """
@@ -207,6 +208,9 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         self._see_to_membership()
+        fetcher = self._client._fetcher
+        if not fetcher._next_partition_records:  # drained; only None lets it go on with what was parked
+            fetcher._next_partition_records = None
         timeout_ms = max(timeout_s, SHORTEST_POLL_S) * 1_000
         batch = self._client.poll(timeout_ms=timeout_ms, max_records=max(max_records, 1))
         if max_records > 0:
