@@ -96,6 +96,10 @@ class Embedder:
         vectors = self._texts.of(words)
         return [tuple(self._features(source, seen, vectors)) for source in batch]
 
+    def embed_again(self, rules: RulesFeatures) -> RulesFeatures:
+        """`rules` with the vectors of this model; raises ModelError as `embed` does."""
+        return self._rules(RulesMedia(rules=rules.rules, at_ms=rules.at_ms))
+
     def _look(self, frames: Sequence[Frame]) -> Iterator[Seen]:
         for at in range(0, len(frames), FRAMES_AT_ONCE):
             pictures = [_picture(f) for f in frames[at : at + FRAMES_AT_ONCE]]

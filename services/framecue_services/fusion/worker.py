@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic
+from typing import Literal
 
 from framecue.analysis.machine import Refused, Result
 from framecue.analysis.settings import MachineSettings
@@ -23,8 +24,9 @@ from framecue.schemas.caption import CaptionRequest
 from framecue.schemas.codec import pack, unpack_media
 from framecue.schemas.deadletter import DeadLetter
 from framecue.schemas.features import Features, SegmentFeatures, TextFeatures
-from framecue.schemas.results import traceparent_of
+from framecue.schemas.results import PublishedResult, traceparent_of
 from framecue.schemas.topics import CAPTION_REQUESTS, FEATURES
+from framecue_services.fusion.adopting import Adoption
 from framecue_services.fusion.checkpoints import Checkpoints, media_offset_header
 from framecue_services.fusion.embedding import Embedder, Source
 from framecue_services.fusion.folding import Folder
@@ -38,7 +40,7 @@ class FusionWorker(MapStage):
 
     `clock` stamps the time of publication; None leaves it open, so that output is a function of input. Without `broker`
     every partition starts afresh. `snapshot_every_ms` of the monotonic time `now_s` lie between two checkpoints of a
-    partition; None makes none.
+    partition; None makes none. What was folded in the space of another model is refused unless it is to be adopted.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class FusionWorker(MapStage):
         broker: Broker | None = None,
         snapshot_every_ms: int | None = None,
         now_s: Callable[[], float] = monotonic,
+        other_space: Literal["refuse", "adopt"] = "refuse",
     ) -> None:
         self._embedder = Embedder(model)
         self._folder = Folder(model.space, model=model.name, settings=settings)
         self._clock = clock
+        adoption = Adoption(self._embedder.embed_again, self._published)
         self._checkpoints = (
             None
             if broker is None
@@ -64,6 +68,7 @@ class FusionWorker(MapStage):
                 settings=settings,
                 every_ms=snapshot_every_ms,
                 now_s=now_s,
+                adoption=adoption if other_space == "adopt" else None,
             )
         )
 
@@ -107,6 +112,9 @@ class FusionWorker(MapStage):
         yield Message(FEATURES.name, record.key, pack(features), headers, record.partition)
         results = self._folder.fold(record.partition, features, offset=record.offset)
         yield from self._messages(results, key=record.key, trace=traceparent_of(record.headers))
+
+    def _published(self, result: PublishedResult) -> Message:
+        return result_message(result, self._clock)
 
     def _messages(self, results: Iterable[Result], *, key: bytes | None, trace: str | None) -> Iterator[Message]:
         for result in results:

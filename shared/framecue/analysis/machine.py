@@ -137,6 +137,34 @@ class StreamMachine:
             machine._fold = machine._fold_of(machine._state.epoch)
         return machine
 
+    @classmethod
+    def adopt(
+        cls,
+        stream: str,
+        snapshot: Snapshot | None,
+        *,
+        last_epoch: int,
+        space: Space,
+        model: str,
+        settings: MachineSettings | None = None,
+    ) -> StreamMachine:
+        """A machine that goes on after `snapshot` with runs of its own, and holds nothing of another space.
+
+        Runs are numbered on from `last_epoch`; sessions that were over stay over. Raises as `restore` does.
+        """
+        machine = cls(stream, space=space, model=model, settings=settings)
+        if snapshot is not None:
+            old = unpack_state(snapshot)
+            machine._state = StreamState(
+                last_epoch=old.last_epoch,
+                session=old.session,
+                retired=old.retired,
+                sources=old.sources,
+                counts=old.counts,
+            )
+        machine._state.last_epoch = max(machine._state.last_epoch, last_epoch)
+        return machine
+
     # segments
 
     def _segment(self, segment: SegmentFeatures) -> list[Result]:

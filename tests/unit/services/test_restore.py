@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Literal
 
 import pytest
 
@@ -18,6 +19,7 @@ from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message, Record, TopicPartition
 from framecue.errors import SetupError
 from framecue.models.protocols import Model
+from framecue.schemas.annotation import Annotation
 from framecue.schemas.codec import pack, unpack_partition
 from framecue.schemas.event import Event
 from framecue.schemas.features import MEDIA_OFFSET_HEADER
@@ -30,6 +32,7 @@ from framecue.schemas.topics import partition_of
 from framecue_services.fusion.worker import FusionWorker
 from tests.support.encoders import COLOURS, ColourSpace, light_model
 from tests.support.films import cue, segment
+from tests.support.script import assert_numbered
 
 PARTITIONS = 2
 STREAMS = ("cam1", "cam2", "cam3")
@@ -153,6 +156,7 @@ class Fleet:
     random: Random
     every_ms: int | None = 0
     model: Model = field(default_factory=light_model)
+    other_space: Literal["refuse", "adopt"] = "refuse"
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -172,6 +176,7 @@ class Fleet:
             broker=self.broker,
             snapshot_every_ms=self.every_ms,
             now_s=lambda: self.now,
+            other_space=self.other_space,
         )
 
     def run(self, max_records: int, *, dies: float = 0.0, moves: float = 0.0, fails: float = 0.0) -> None:
@@ -209,6 +214,15 @@ class Fleet:
             for topic in WRITTEN
             for p in range(PARTITIONS)
         }
+
+    def results(self, partition: int) -> list[Annotation | Event]:
+        """Annotations, then events, each in the order of publication."""
+        read = [
+            read_result(topic, r.value)
+            for topic in ("annotations", "events")
+            for r in self.broker.read(topic, partition=partition)
+        ]
+        return [r for r in read if isinstance(r, Annotation | Event)]
 
     def kept(self, partition: int) -> dict[bytes, bytes | None]:
         """What compaction would leave of the snapshots."""
@@ -344,6 +358,35 @@ def test_another_model_is_refused() -> None:
     fleet.model = replace(light_model(), name="newer", space=ColourSpace(id="light-2"))
     with pytest.raises(SetupError, match=r"space light-1, and the model newer has the space light-2.*--adopt-model"):
         fleet.reborn(0)
+
+
+@pytest.mark.parametrize("every_ms", [0, 7_000, None])
+@pytest.mark.parametrize("seed", range(3))
+def test_another_model_is_adopted_where_that_is_asked_for(
+    seed: int, every_ms: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = drawn(seed, steps=60)
+    fleet = Fleet(log[: len(log) // 2], Random(seed), every_ms=every_ms)
+    fleet.run(3)
+    before = [fleet.results(p) for p in range(PARTITIONS)]
+    fleet.model = replace(light_model(), name="newer", space=ColourSpace(id="light-2"))
+    fleet.other_space = "adopt"
+    with caplog.at_level(logging.WARNING):
+        fleet.reborn(0)
+        fleet.reborn(0)  # nothing was written yet: it is adopted again
+        fleet.broker.commit(log[len(log) // 2 :])
+        fleet.run(3)
+        fleet.reborn(0)  # once only
+    assert sum("go on under the model newer" in r.getMessage() for r in caplog.records) == 2 * PARTITIONS
+    for p in range(PARTITIONS):
+        results = fleet.results(p)
+        assert_numbered(results)
+        old = {r.id: r for r in results if isinstance(r, Event) and r.space == "light-1"}
+        assert [e.id for e in old.values() if e.end_ms is None and e.phase != "retracted"] == []
+        new = [r for r in results if r.space == "light-2"]
+        assert {r.model for r in new} == {"newer"}
+        assert {(r.stream, r.epoch) for r in new}.isdisjoint((r.stream, r.epoch) for r in before[p])
+        assert {s.stream for s in new if isinstance(s, Annotation)} == {s for s in STREAMS if partition_of(s, 2) == p}
 
 
 def test_features_that_cannot_be_read_stop_with_a_sentence() -> None:
