@@ -154,7 +154,7 @@ def run_show(broker: Broker, *, stream: str | None = None, form: Literal["yaml",
     since = None if found.since_ms is None else rfc3339(found.since_ms)
     if form == "json":
         rules_json = rules.model_dump(mode="json", by_alias=True)
-        print(json.dumps({"since": since, "rules": rules_json}, ensure_ascii=False))
+        print(json.dumps({"since": since, "rules": rules_json}))
         return
     where = "" if stream is None else f" for {stream}"
     print(f"# in force{where} since {since or 'an unknown time'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ def rules_as_yaml(rules: RuleSet) -> str:
     scenes = [{"streams": s.streams, "labels": list(s.labels)} for s in rules.scenes]
     value = {"scenes": scenes, "events": [_written(e) for e in rules.events]}
     text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
+    if any(unicodedata.category(c) in ("Cc", "Cf") for c in text if c != "\n"):  # what could fool a terminal
+        text = yaml.safe_dump(value, sort_keys=False, width=120)
     return text
 
 

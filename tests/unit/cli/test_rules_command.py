@@ -103,12 +103,15 @@ def test_what_is_no_rule_set_on_control_is_one_sentence_and_can_be_replaced(brok
         "events: [{name: a, picture: [a dog], when: settled}]",  # would be `early` without its own word
         "events: [{name: a, picture: [x], text: [/y+/], not: [z], combine: weighted, weights: [0.3, 0.7]}]",
         "events: [{name: a, text: ['öffnen: \"ja\"'], text_calibration: {a: 1.5, b: -2}}]",
+        'events: [{name: a, text: ["one \\u202e two \\x9b31m"]}]',
         "{}",
     ],
 )
 def test_what_is_shown_reads_back_the_same(rules: str) -> None:
     parsed = rules_from_yaml(rules)
-    assert rules_from_yaml(rules_as_yaml(parsed)) == parsed
+    shown = rules_as_yaml(parsed)
+    assert rules_from_yaml(shown) == parsed
+    assert not {"\u202e", "\x9b"} & set(shown)
 
 
 def test_showing_as_yaml_json_and_for_one_stream(broker: MemoryBroker, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,6 @@ def examine(checks: Sequence[Check]) -> Iterator[Examined]:
 
 
 def of_error(error: FrameCueError, *, cure: str = "") -> Finding:
-    """The finding that an error of ours is; its sentence mostly names the cure, behind a semicolon, else `cure` does."""
+    """The finding that an error of ours is. Its sentence names the cure behind a semicolon, else `cure` does."""
     what, _, named = str(error).partition("; ")
     return Finding("error", what, named or cure)
