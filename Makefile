@@ -7,7 +7,7 @@ STAMP := .venv/.framecue-installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo up down test check bench schemas constraints clean
+.PHONY: help setup demo up down test check chaos bench schemas constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -38,6 +38,9 @@ check: setup ## style, types, import rules, generated files: what must hold befo
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m framecue.schemas.export --check deploy/schemas
 	$(BIN)/python -m framecue.settings --check deploy/.env.example
+
+chaos: setup ## 10 minutes of streams while workers, broker and Redis are killed; then every record is checked
+	$(BIN)/python -m tests.chaos
 
 bench: setup ## ratios against bare decoding, bare forwards, and the cost of the fold
 	$(BIN)/python -m tests.benchmarks

@@ -52,7 +52,10 @@ SETTINGS = {
 
 @dataclass
 class Worker:
-    """One process, or the next one under the same name and slot. `ends` are the exit codes of those before."""
+    """One process, or the next one under the same name and slot.
+
+    `ends` are the exit codes of those before, `last_fault` what the latest of them was to do.
+    """
 
     name: str
     slot: str
@@ -63,6 +66,7 @@ class Worker:
     ends: list[int] = field(default_factory=list)
     is_wanted: bool = True
     starts: int = 1
+    last_fault: Fault | None = None
 
     @property
     def alive(self) -> bool:
@@ -180,7 +184,8 @@ class Fleet:
         if before is None:
             self.workers[name, slot] = Worker(name, slot, fault or Fault(), log, ready_file, process)
         else:
-            before.process, before.fault, before.is_wanted = process, fault or Fault(), True
+            before.process, before.is_wanted = process, True
+            before.last_fault, before.fault = before.fault, fault or Fault()
             before.starts += 1
         return self.workers[name, slot]
 

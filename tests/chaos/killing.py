@@ -1,0 +1,115 @@
+"""Who dies when: workers, by SIGKILL, at any moment and at six points of a commit.
+
+A record that was worked on at three deaths in a row is given up by design (`broker.attempts`). So a group is left alone
+while it works on something for the third time: as in life, where what kills workers at random does not wait for one
+record. It must not know what a run must come to.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from random import Random
+
+from framecue.broker.kafka_connection import Admin
+from framecue.errors import BrokerError
+from tests.support.fleet import Fleet, Worker
+from tests.support.light_service import POINTS, Fault
+
+WORKERS = (("ingest", "0"), ("ingest", "1"), ("fusion", "0"), ("fusion", "1"), ("projector", "0"))
+ARMED = 0.6
+"""How many of those that come back die by themselves, at a point of a commit."""
+ATTEMPTS_MAX = 1
+"""Noted in a group that may be killed: it dies at the next one, and once more if it is armed."""
+OUTSIDE = "at any moment"
+LOOK_S = 0.2
+
+
+class Killer:
+    """Kills workers of `fleet` every `every_s` on average, and has them come back, some armed. From one thread.
+
+    `deaths` counts them by group and place, `unforeseen` are ends that were nobody's purpose.
+    """
+
+    def __init__(self, fleet: Fleet, random: Random, *, every_s: float) -> None:
+        self._fleet, self._random, self._every_s = fleet, random, every_s
+        self._attempts = Attempts(fleet)
+        self._killed: set[tuple[str, str]] = set()
+        self._points = list(POINTS)
+        self._next_s = time.monotonic() + every_s
+        self.deaths: Counter[tuple[str, str]] = Counter()
+        self.unforeseen: list[str] = []
+
+    @property
+    def total(self) -> int:
+        return self.deaths.total()
+
+    def step(self) -> None:
+        """Brings back who died, and kills who is next, if it is time."""
+        self.tend(armed=True)
+        if time.monotonic() < self._next_s:
+            return
+        living = [worker for worker in self._fleet.workers.values() if worker.alive]
+        if living and self._may_die(worker := self._random.choice(living)):
+            worker.kill()
+            self._killed.add((worker.name, worker.slot))
+            self._next_s = time.monotonic() + self._random.expovariate(1 / self._every_s)
+
+    def tend(self, *, armed: bool = False) -> None:
+        """Brings back who died, and counts."""
+        for worker in self._fleet.tend(self._fault_of if armed else lambda _: Fault()):
+            self._count(worker)
+
+    def close(self) -> None:
+        self._attempts.close()
+
+    def _count(self, worker: Worker) -> None:
+        who, code = (worker.name, worker.slot), worker.ends[-1]
+        if who in self._killed:
+            self._killed.discard(who)
+            self.deaths[worker.name, OUTSIDE] += 1
+        elif code == -9 and worker.last_fault and (point := worker.last_fault.die_at):
+            self.deaths[worker.name, point] += 1
+        else:
+            self.unforeseen.append(
+                f"{worker.name} {worker.slot} ended by itself with code {code}\n{worker.last_lines()}"
+            )
+
+    def _fault_of(self, worker: Worker) -> Fault:
+        if self._random.random() > ARMED or not self._may_die(worker):
+            return Fault()
+        return Fault(die_at=self._random.choice(self._points), die_from=self._random.randint(1, 12))
+
+    def _may_die(self, worker: Worker) -> bool:
+        """Whether nothing of its group is being tried again, as far as that is known."""
+        return self._attempts.noted.get(worker.name, 0) <= ATTEMPTS_MAX
+
+
+class Attempts(threading.Thread):
+    """Looks again and again for the highest attempt that is noted beside the offsets of each group."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__(name="attempts", daemon=True)
+        self._groups = {fleet.connection.group(name): name for name, _ in WORKERS}
+        self._admin = Admin(fleet.connection)
+        self._closed = threading.Event()
+        self.noted: dict[str, int] = {}
+        self.start()
+
+    def run(self) -> None:
+        while not self._closed.wait(LOOK_S):
+            try:
+                found = self._admin.ask(
+                    "asking for notes", lambda client: client.list_group_offsets(list(self._groups))
+                )
+            except BrokerError:
+                continue  # nobody begins an attempt while the broker is away
+            for group, places in found.items():
+                notes = [str(place.metadata or "").partition(" ")[0] for place in places.values()]
+                self.noted[self._groups[group]] = max((int(note) for note in notes if note.isdigit()), default=0)
+
+    def close(self) -> None:
+        self._closed.set()
+        self.join()
+        self._admin.close()

@@ -1,0 +1,156 @@
+"""One run: streams in real time, workers that die, servers that restart, and then the verdict.
+
+It must not know how a stream is made, who is killed, or what is checked: that is `playing`, `killing` and `verifying`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from framecue.analysis.settings import MachineSettings
+from framecue.errors import BrokerError, StoreError
+from framecue.schemas.rules import RuleSet
+from framecue_services.cli.local.server import Server
+from framecue_services.cli.rules import apply_rules
+from framecue_services.projector.view import differences
+from tests.chaos.killing import WORKERS, Killer
+from tests.chaos.playing import OTHER_RULES, RULES, Player, films
+from tests.chaos.verifying import Topics, Verdict, unaccounted_input, unaccounted_media, verify
+from tests.support.fleet import Fleet
+
+AWAY_S = 3.0
+"""How long a server that is restarted is away."""
+READY_S, THROUGH_S = 60.0, 120.0
+STEP_S, SAY_S = 0.05, 30.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that is done to the run, `at_s` seconds after its beginning."""
+
+    at_s: float
+    what: str
+    do: Callable[[], None]
+
+
+def run(
+    fleet: Fleet, *, seed: int, seconds: float, kills: int, streams: int, kafka: Server | None, redis: Server | None
+) -> tuple[Verdict, Killer]:
+    """Plays for `seconds` while workers are killed about `kills` times; servers that are given are restarted."""
+    random = Random(seed)
+    acting = films(seed, streams=streams, seconds=seconds)
+    for name, slot in WORKERS:
+        fleet.start(name, slot)
+    apply_rules(fleet.broker, RULES)
+    fleet.until(fleet.ready, within_s=READY_S, what="ready")
+    player = Player(fleet.connection, acting)
+    killer = Killer(fleet, random, every_s=seconds / kills)
+    try:
+        actor = Actor(_acts(fleet, seconds, kafka, redis))
+        player.start()
+        actor.start()
+        _through(player, actor, killer)
+        began_s = time.monotonic()
+        _drain(fleet, killer)
+        _log.info("all through %.1f s after the last segment", time.monotonic() - began_s)
+        verdict = verify(
+            fleet.broker,
+            fleet.store,
+            settings=MachineSettings(),
+            sessions=[s for film in acting for s in film.sessions],
+        )
+    finally:
+        killer.close()
+    verdict.wrong += killer.unforeseen
+    verdict.wrong += [f"process {pid} outlived its worker" for pid in fleet.left_behind()]
+    verdict.wrong += [
+        f"{w.name} {w.slot} ended with code {code}" for w in fleet.workers.values() if (code := w.process.poll())
+    ]
+    verdict.wrong += [] if player.failed is None else [f"the player failed: {player.failed!r}"]
+    return verdict, killer
+
+
+def _acts(fleet: Fleet, seconds: float, kafka: Server | None, redis: Server | None) -> list[Act]:
+    def rules(given: RuleSet) -> Callable[[], None]:
+        return lambda: _log.info("%d rules change", len(apply_rules(fleet.broker, given)))
+
+    acts = [Act(0.4 * seconds, "other rules", rules(OTHER_RULES)), Act(0.75 * seconds, "the first rules", rules(RULES))]
+    if kafka is not None:
+        for at, what, end in ((0.2, "the broker is stopped", kafka.stop), (0.6, "the broker is killed", kafka.kill)):
+            acts += [Act(at * seconds, what, end), Act(at * seconds + AWAY_S, "the broker is started", kafka.launch)]
+    if redis is not None:
+        for at, what, end in ((0.3, "Redis is stopped", redis.stop), (0.8, "Redis is killed", redis.kill)):
+            acts += [Act(at * seconds, what, end), Act(at * seconds + AWAY_S, "Redis is started", redis.launch)]
+    return sorted(acts, key=lambda act: act.at_s)
+
+
+class Actor(threading.Thread):
+    """Does one act after the other, beside whoever kills; what needs a broker is done again until there is one."""
+
+    def __init__(self, acts: Sequence[Act]) -> None:
+        super().__init__(name="actor", daemon=True)
+        self._acts = acts
+
+    def run(self) -> None:
+        began_s = time.monotonic()
+        for act in self._acts:
+            time.sleep(max(0.0, began_s + act.at_s - time.monotonic()))
+            _log.info("%.0f s: %s", time.monotonic() - began_s, act.what)
+            while not self._did(act):
+                time.sleep(STEP_S)
+
+    def _did(self, act: Act) -> bool:
+        try:
+            act.do()
+        except BrokerError as e:
+            _log.info("%s: %s; again", act.what, e)
+            return False
+        return True
+
+
+def _through(player: Player, actor: Actor, killer: Killer) -> None:
+    """Kills until the player has sent everything."""
+    began_s = said_s = time.monotonic()
+    while player.is_alive() or actor.is_alive():
+        killer.step()
+        if (now_s := time.monotonic()) > said_s + SAY_S:
+            said_s = now_s
+            _log.info("%.0f s: %d sent, %d deaths", now_s - began_s, player.sent, killer.total)
+        time.sleep(STEP_S)
+
+
+def _drain(fleet: Fleet, killer: Killer) -> None:
+    """Nobody dies any more; stage by stage, until all that was written is read and made into what it must be."""
+    _await(fleet, killer, fleet.ready, "all workers ready")
+    _await(fleet, killer, lambda: not any(unaccounted_input(Topics.read(fleet.broker))), "all input taken in")
+    _leave(fleet, "ingest")
+    _await(fleet, killer, lambda: not any(unaccounted_media(Topics.read(fleet.broker))), "all media folded")
+    _leave(fleet, "fusion")
+    _await(fleet, killer, lambda: not differences(fleet.broker, fleet.store), "all results in the store")
+    _leave(fleet, "projector")
+
+
+def _await(fleet: Fleet, killer: Killer, condition: Callable[[], bool], what: str) -> None:
+    """Waits for `condition`; where it does not come, the verdict says what is wrong."""
+    end_s = time.monotonic() + THROUGH_S
+    while time.monotonic() < end_s:
+        killer.tend()
+        try:
+            if condition():
+                return
+        except (BrokerError, StoreError) as e:
+            _log.info("%s: %s", what, e)
+        time.sleep(0.5)
+    _log.warning("not within %.0f s: %s\n%s", THROUGH_S, what, fleet.logs())
+
+
+def _leave(fleet: Fleet, name: str) -> None:
+    for worker in fleet.workers.values():
+        if worker.name == name:
+            worker.terminate()
