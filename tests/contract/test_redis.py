@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -306,6 +308,21 @@ def test_a_store_goes_on_with_a_redis_that_comes_back(own_redis: Callable[[], Re
         server.stop()
         server.start()
         assert store.put([annotation(2000), annotation(4000)]) == (False, True)
+
+
+def test_a_redis_that_hangs_is_given_up_in_time(own_redis: Callable[[], RedisServer]) -> None:
+    server = own_redis()
+    with closing(RedisStore(f"{server.url}?socket_timeout=0.2&socket_connect_timeout=0.2")) as store:
+        store.put([annotation()])
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreError, match="does not answer"):
+                store.put([annotation(2000)])
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+    with closing(RedisStore(server.url)) as store:
+        store.put([annotation(2000)])
+        assert store.timeline("cam1") == (annotation(), annotation(2000))
 
 
 def test_results_of_a_version_to_come_are_not_taken_for_others(store: RedisStore, client: redis.Redis) -> None:
