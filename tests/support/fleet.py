@@ -165,6 +165,11 @@ class Fleet:
         """One text message, as a client sends it."""
         self._send(Message(SUBTITLES.name, stream.encode(), data, headers), flush=flush)
 
+    def flush(self) -> None:
+        """Returns when all that was pushed is written."""
+        if self._sender is not None:
+            self._sender.flush()
+
     def _send(self, message: Message, *, flush: bool) -> None:
         if self._sender is None:
             self._sender = KafkaSender(self.connection)

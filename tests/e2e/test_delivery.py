@@ -1,0 +1,151 @@
+"""Workers that stop, die, join and fail, each a process on a real broker: nothing is lost, doubled or long in coming.
+
+With the light model, and the shortest session time-out that Kafka has: 6 s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from framecue.clock import SystemClock
+from framecue.schemas.topics import partition_of
+from tests.support.fleet import PARTITIONS, Fleet
+from tests.support.light_service import Fault
+from tests.support.watching import Watch, streams_on
+
+SESSION_S = 6.0
+MARGIN_S = 6.0
+"""For the broker to notice, the others to rejoin and restore, on a machine that does other things."""
+SLOW_S = 12.0
+"""A model call that is longer than anything else here."""
+JOIN_S = 3.0
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, kafka: str, redis_url: str) -> Iterator[Fleet]:
+    """Workers that nobody restarts."""
+    with Fleet(tmp_path, bootstrap=kafka, redis_url=redis_url, restart="never") as fleet:
+        yield fleet
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_streams_go_on_when_their_worker_is_gone(fleet: Fleet, how: Literal["killed", "stopped"]) -> None:
+    streams = streams_on(PARTITIONS)
+    fleet.start("ingest"), fleet.start("fusion", "0"), fleet.start("fusion", "1")
+    with Watch(fleet) as watch:
+        fleet.until(fleet.ready)
+        fleet.until(lambda: set(watch.owners("fusion").values()) == {"0", "1"})
+        watch.push(streams, 0, 1)
+        watch.wait_for(streams, 1)
+        gone = fleet.worker("fusion", "0")
+        watch.push(streams, 2)
+        gone.kill() if how == "killed" else gone.stop()
+        gone_s = time.monotonic()
+        watch.push(streams, 3)
+        watch.wait_for(streams, 3)
+        assert time.monotonic() - gone_s < SESSION_S + MARGIN_S
+        segments = 4
+        if how == "stopped":
+            fleet.until(lambda: time.monotonic() - gone_s > 3 * SESSION_S)
+            gone.cont()
+            watch.push(streams, 4)
+            fleet.until(lambda: set(watch.owners("fusion").values()) == {"0", "1"})
+            watch.push(streams, 5)
+            watch.wait_for(streams, 5)
+            segments = 6
+        watch.check(streams, segments)
+        assert not watch.letters
+
+
+def test_streams_wait_only_shortly_when_a_newcomer_joins_beside_a_slow_call(fleet: Fleet) -> None:
+    streams = streams_on(PARTITIONS)
+    slow = Fault(on_mark="wait", mark="slow", seconds=SLOW_S)
+    fleet.start("ingest"), fleet.start("fusion", "0", fault=slow), fleet.start("fusion", "1", fault=slow)
+    with Watch(fleet) as watch:
+        fleet.until(fleet.ready)
+        fleet.until(lambda: len(watch.owners("fusion")) == PARTITIONS)
+        watch.push(streams, 0)
+        watch.wait_for(streams, 0)
+        before = watch.owners("fusion")
+        watch.push(["slow"], 0)
+        fleet.until(lambda: b"slow" in watch.read().media)
+        fleet.start("fusion", "2")
+        joined_ms = fleet.until(lambda: SystemClock().now_ms() if "2" in watch.owners("fusion").values() else 0)
+        seqs = iter(range(1, 100))
+        last = _push_until(watch, streams, seqs, lambda: watch.has(["slow"], 0))
+        watch.wait_for(streams, last)
+        waits = _waits(watch, before, since_ms=joined_ms)
+        assert waits
+        assert max(waits.values()) < JOIN_S * 1_000
+        watch.check([*streams, "slow"], 1)
+        watch.check(streams, last + 1)
+        assert not watch.letters
+
+
+def test_a_worker_stops_unready_when_its_handler_always_raises(fleet: Fleet) -> None:
+    streams = streams_on(PARTITIONS, each=2)
+    fleet.start("ingest")
+    broken = fleet.start("fusion", fault=Fault(on_mark="raise"))
+    with Watch(fleet) as watch:
+        watch.push(streams, *range(8))
+        fleet.until(lambda: "it stays, unready" in broken.last_lines(400), within_s=120)
+        fleet.until(lambda: not broken.ready_file.exists())
+        assert broken.alive
+        assert broken.terminate() == 1
+        watch.read()
+        assert 1 <= len(watch.letters) <= 10
+        assert not watch.annotations
+        fleet.start("fusion")  # a good deploy goes on with all the rest
+        fleet.until(lambda: len({(a.stream, a.start_ms) for a in watch.read().annotations}) >= 64 - 10 - len(streams))
+
+
+def test_only_the_record_that_kills_the_process_is_given_up(tmp_path: Path, kafka: str, redis_url: str) -> None:
+    streams = streams_on(PARTITIONS, each=2)
+    deadly = Fault(on_mark="die", mark="killer")
+    with Fleet(tmp_path, bootstrap=kafka, redis_url=redis_url) as fleet, Watch(fleet) as watch:
+        fleet.start("ingest")
+        victim = fleet.start("fusion", fault=deadly)
+        watch.push(streams, 0)
+        watch.push(["killer"], 0)
+        watch.push(streams, 1, 2)
+
+        def given_up() -> bool:
+            fleet.tend(lambda _: deadly)
+            return bool(watch.read().letters)
+
+        fleet.until(given_up, within_s=120)
+        watch.wait_for(streams, 2)
+        watch.check(streams, 3)
+        assert [letter.reason for letter in watch.letters] == ["3 attempts at it ended the process"]
+        assert watch.letters[0].origin.topic == "media"
+        assert len(victim.ends) == 3
+
+
+def _push_until(watch: Watch, streams: list[str], seqs: Iterator[int], over: Callable[[], bool]) -> int:
+    """A segment of each stream twice a second until that is so; the last number."""
+    state = {"at": 0.0, "seq": 0}
+
+    def pushing() -> bool:
+        if time.monotonic() - state["at"] > 0.5:
+            state["at"], state["seq"] = time.monotonic(), next(seqs)
+            watch.push(streams, int(state["seq"]))
+        return over()
+
+    watch.fleet.until(pushing, within_s=SLOW_S + 60)
+    return int(state["seq"])
+
+
+def _waits(watch: Watch, before: dict[int, str], *, since_ms: int) -> dict[tuple[str, int], int]:
+    """How long each window of streams that the slow worker does not have (any more) took, once the newcomer was there."""
+    after = watch.owners("fusion")
+    held_up = before[partition_of("slow", PARTITIONS)]
+    return {
+        at: watch.written_ms[at] - max(pushed, since_ms)
+        for at, pushed in watch.pushed_ms.items()
+        if at[0] != "slow" and after[partition_of(at[0], PARTITIONS)] != held_up and at[1] > 0
+    }
