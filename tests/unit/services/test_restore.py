@@ -7,16 +7,22 @@ that hand partitions to each other. What is compared is everything that stands o
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
+from uuid import uuid4
 
 import pytest
 
 from framecue.analysis.settings import MachineSettings
+from framecue.broker.kafka_connection import KafkaConnection
+from framecue.broker.kafka_topics import create_topics, delete_topics
+from framecue.broker.loop import Loop, LoopSettings
 from framecue.broker.memory import MemoryBroker
-from framecue.broker.protocol import Message, Record, TopicPartition
+from framecue.broker.protocol import Broker, Message, Record, TopicPartition
 from framecue.errors import SetupError
 from framecue.models.protocols import Model
 from framecue.schemas.annotation import Annotation
@@ -30,11 +36,13 @@ from framecue.schemas.segment import CUES_MAX
 from framecue.schemas.snapshot import PARTITION_KEY
 from framecue.schemas.topics import partition_of
 from framecue_services.fusion.worker import FusionWorker
+from tests.support.brokers import TidyKafkaBroker
 from tests.support.encoders import COLOURS, ColourSpace, light_model
 from tests.support.films import cue, segment
 from tests.support.script import assert_numbered
 
 PARTITIONS = 2
+SEEDS = range(4)
 STREAMS = ("cam1", "cam2", "cam3")
 WRITTEN = ("features", "annotations", "events", "caption-requests", "deadletter")
 RULES = RuleSet(
@@ -209,11 +217,7 @@ class Fleet:
         self.broker.commit(messages, consumer=self.consumer, offsets={at: batch[-1].offset + 1})
 
     def written(self) -> dict[TopicPartition, list[tuple[object, ...]]]:
-        return {
-            TopicPartition(topic, p): [(r.key, r.value, r.headers) for r in self.broker.read(topic, partition=p)]
-            for topic in WRITTEN
-            for p in range(PARTITIONS)
-        }
+        return written(self.broker)
 
     def results(self, partition: int) -> list[Annotation | Event]:
         """Annotations, then events, each in the order of publication."""
@@ -227,6 +231,15 @@ class Fleet:
     def kept(self, partition: int) -> dict[bytes, bytes | None]:
         """What compaction would leave of the snapshots."""
         return {r.key or b"": r.value for r in self.broker.read("snapshots", partition=partition)}
+
+
+def written(broker: Broker) -> dict[TopicPartition, list[tuple[object, ...]]]:
+    """Everything that fusion has written, bar snapshots."""
+    return {
+        TopicPartition(topic, p): [(r.key, r.value, r.headers) for r in broker.read(topic, partition=p)]
+        for topic in WRITTEN
+        for p in range(PARTITIONS)
+    }
 
 
 def straight(log: Sequence[Message]) -> Fleet:
@@ -246,7 +259,7 @@ def straight(log: Sequence[Message]) -> Fleet:
         (None, 9, 0.1, 0.1, 0.1),  # no checkpoint at all: from the features alone
     ],
 )
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_any_restarts_give_the_same_bytes(
     seed: int, every_ms: int | None, max_records: int, dies: float, moves: float, fails: float
 ) -> None:
@@ -256,10 +269,30 @@ def test_any_restarts_give_the_same_bytes(
     assert fleet.written() == straight(log).written()
 
 
+def test_restarts_on_a_real_broker_give_the_same_bytes(kafka: str) -> None:
+    """Transaction markers between the records, ends that are ahead of what is decided, and the loop itself."""
+    connection = KafkaConnection(kafka, prefix=f"t-{uuid4().hex[:12]}.")
+    create_topics(connection, partitions=PARTITIONS, replication=1)
+    log = drawn(3)
+    with closing(TidyKafkaBroker(connection)) as broker:
+        broker.commit(log)
+        seen, until_s = 0, time.monotonic() + 60
+        for upto in (20, 60, len(log)):
+            worker = FusionWorker(light_model(), settings=MachineSettings(), broker=broker, snapshot_every_ms=0)
+            loop = Loop(broker, worker, group="fusion", topics=["media"], settings=LoopSettings(max_records=10))
+            while seen < upto and time.monotonic() < until_s:
+                outputs = loop.run_once(timeout_s=0.05)
+                seen += 0 if outputs is None else len(outputs.given)
+            loop.close()
+        restarted = written(broker)
+    delete_topics(connection)
+    assert restarted == straight(log).written()
+
+
 def test_the_drawn_logs_hold_what_may_go_wrong() -> None:
     """Else the test above would show little."""
     seen = set()
-    for seed in range(6):
+    for seed in SEEDS:
         for (topic, _), records in straight(drawn(seed)).written().items():
             results = [read_result(topic, value) for _, value, _ in records if topic == "events"]  # type: ignore[arg-type]
             seen |= {(e.rule, e.reason) for e in results if isinstance(e, Event)}
