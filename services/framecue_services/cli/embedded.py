@@ -55,7 +55,7 @@ class EmbeddedPipeline:
         self.broker = MemoryBroker(partitions=partitions, clock=clock, keep_bytes=keep)
         self.store = MemoryStore(clock or FixedClock())
         self._ingest = IngestWorker(decoders, partitions=partitions, threads=threads)
-        self._fusion = FusionWorker(model, settings=machine, clock=clock)
+        self._fusion = FusionWorker(model, settings=machine, clock=clock, broker=self.broker)
         captioner = CaptionWorker(model.captioner, self.broker, clock=clock)
         projector = ProjectorWorker(self.store, self.broker)
         self._loops = (

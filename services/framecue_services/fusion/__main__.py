@@ -5,6 +5,8 @@ framecue run fusion
 
 from __future__ import annotations
 
+from typing import Literal
+
 from framecue.broker.protocol import Broker
 from framecue.clock import SystemClock
 from framecue.models.loading import load_model
@@ -14,8 +16,8 @@ from framecue_services.fusion.worker import FusionWorker
 from framecue_services.hosting import host
 
 
-def run(settings: Settings) -> None:
-    """Serves until told to stop; raises as `hosting.host` does."""
+def run(settings: Settings, *, other_space: Literal["refuse", "adopt"] = "refuse") -> None:
+    """Serves until told to stop; raises as `hosting.host` does. `other_space` is what becomes of another model's."""
     chosen = settings.model
     model = load_model(chosen.name, lock=chosen.lock, deterministic=chosen.deterministic, device=chosen.device)
 
@@ -26,6 +28,7 @@ def run(settings: Settings) -> None:
             clock=SystemClock(),
             broker=broker,
             snapshot_every_ms=settings.delivery.snapshot_every_ms,
+            other_space=other_space,
         )
 
     host("fusion", settings, topics=(MEDIA.name,), stage=stage)

@@ -227,7 +227,7 @@ class Checkpoints:
         if self._adoption is None:
             raise SetupError(
                 f"media {number} was folded in the space {space}, and the model {self._model} has the space "
-                f"{self._space.id}: run the model that it was folded with, or say --adopt-model"
+                f"{self._space.id}: run the model that it was folded with, or `framecue run fusion --adopt-model`"
             )
         snapshot, ended = found.partition, ending(self._broker, number)
         folded, rules, streams = -1, None, set(found.streams)

@@ -22,6 +22,13 @@ class ServiceName(StrEnum):
 @commands.command()
 def run(
     service: Annotated[ServiceName, typer.Argument(help="Which one.", show_default=False)],
+    adopt_model: Annotated[
+        bool,
+        typer.Option(
+            "--adopt-model",
+            help="fusion only: go on with streams that another model watched; what is open of them is closed.",
+        ),
+    ] = False,
 ) -> None:
     """Run one service in this process, until SIGTERM or Ctrl-C: what `up`, Docker and fleets start.
 
@@ -33,8 +40,11 @@ def run(
     from framecue.settings import load_settings
     from framecue_services.hosting import log_to_stderr
 
+    if adopt_model and service is not ServiceName.FUSION:
+        raise typer.BadParameter("only fusion adopts a model", param_hint="--adopt-model")
     log_to_stderr()
-    import_module(f"framecue_services.{service.value}.__main__").run(load_settings())
+    adopting = {"other_space": "adopt"} if adopt_model else {}
+    import_module(f"framecue_services.{service.value}.__main__").run(load_settings(), **adopting)
 
 
 @commands.command()
