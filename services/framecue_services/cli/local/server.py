@@ -15,7 +15,7 @@ from framecue.errors import SetupError
 from framecue_services.cli.local.processes import STEP_SECONDS, Process, launch, uninterrupted
 
 HOST = "127.0.0.1"
-START_SECONDS = 120
+START_SECONDS = 180
 """A broker answers after 2 s; on a machine that is busy with other things, after half a minute."""
 STOP_SECONDS = 20
 LOG_LINES = 12
