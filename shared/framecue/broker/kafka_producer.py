@@ -24,7 +24,7 @@ from kafka.errors import (
     ProducerFencedError,
 )
 
-from framecue.broker.kafka_connection import KafkaConnection, broker_error, broker_errors, connect
+from framecue.broker.kafka_connection import ANSWER_MS, KafkaConnection, broker_error, broker_errors, connect
 from framecue.broker.protocol import Message, size
 from framecue.broker.watchdog import Watchdog
 from framecue.errors import BrokerError
@@ -76,7 +76,7 @@ def topic_bytes(row: Topic) -> int:
     return row.max_bytes + FRAMING_BYTES
 
 
-def producer_config(connection: KafkaConnection) -> dict[str, Any]:
+def producer_config() -> dict[str, Any]:
     """What every producer of ours is configured with."""
     return {
         "max_request_size": REQUEST_BYTES,
@@ -84,7 +84,8 @@ def producer_config(connection: KafkaConnection) -> dict[str, Any]:
         "retry_backoff_ms": 5,  # the default of 100 is what each transaction would wait for the one before
         "allow_auto_create_topics": False,
         "metrics_enabled": False,
-        "max_block_ms": connection.transaction_timeout_ms,
+        "max_block_ms": ANSWER_MS,
+        "request_timeout_ms": ANSWER_MS,
     }
 
 
@@ -145,9 +146,8 @@ class Transactions:
                 self._connection,
                 transactional_id=self._id,
                 transaction_timeout_ms=timeout_ms,
-                request_timeout_ms=timeout_ms,
-                delivery_timeout_ms=2 * timeout_ms,
-                **producer_config(self._connection),
+                delivery_timeout_ms=timeout_ms + ANSWER_MS,
+                **producer_config(),
             )
             try:
                 with broker_errors("opening a producer", self._connection):
