@@ -62,6 +62,11 @@ def clock(ms: int) -> str:
     return sign + whole + (f".{rest:03d}".rstrip("0") if rest else "")
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 worker`, `2 workers`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def in_bytes(count: float) -> str:
     """So many bytes, as people say it: `71.8 GiB`, `3.0 KiB`, `12 B`."""
     for unit, whole in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):

@@ -106,7 +106,7 @@ def test_clocks_are_apart_only_as_far_as_the_answer_proves(skew: Skew, said: str
         (replace(GROUP, committed=dict.fromkeys(PLACES, 60)), "error", "missed about 80 records", "retention.ms"),
         (replace(GROUP, members=0, slots=()), "warning", "no fusion runs, and about 2", "framecue run fusion"),
         (replace(GROUP, members=0, slots=(), committed={}), "error", "soon records are lost", "framecue run fusion"),
-        (replace(GROUP, slots=("0",)), "warning", "1 members of fusion have no slot", "FRAMECUE_SLOT"),
+        (replace(GROUP, slots=("0",)), "warning", "1 worker of fusion without a slot", "FRAMECUE_SLOT"),
         (replace(GROUP, members=3, slots=("0", "1", "2")), "warning", "1 of 3 workers", "stop them"),
     ],
 )
@@ -259,7 +259,7 @@ def test_findings_for_people_for_pipes_and_for_programs(capsys: pytest.CaptureFi
     terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=80, markup=False)
     assert isinstance(terminal.file, io.StringIO)
     assert tell(FOUND, terminal) == FOUND
-    for part in ("✓ redis", "! kafka", "→ give more", "? kafka", "0 errors, 1 warnings"):
+    for part in ("✓ redis", "! kafka", "→ give more", "? kafka", "0 errors, 1 warning"):
         assert part in terminal.file.getvalue()
     assert "\x1b[31m" not in terminal.file.getvalue()
     tell(FOUND, Console(file=io.StringIO()))

@@ -27,7 +27,7 @@ from framecue.schemas.topics import (
 )
 from framecue.settings import KafkaSettings
 from framecue_services.cli.doctor.findings import Finding, fine
-from framecue_services.cli.wording import in_bytes
+from framecue_services.cli.wording import counted, in_bytes
 
 READERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -134,7 +134,7 @@ def judge_group(
     lost = sum(max(0, spans[p].oldest - offset) for p, offset in group.committed.items() if p in spans)
     late = sorted({p.topic for p, offset in at.items() if offset < spans[p].since})
     if lost:
-        what = f"{name} missed about {lost} records that expired before it read them"
+        what = f"{name} missed about {counted(lost, 'record')} that expired unread"
         yield Finding("error", what, "start more workers, or keep records for longer (retention.ms)")
     for topic in late:
         kept = span_of_time(retention_ms.get(topic, -1))
@@ -145,13 +145,15 @@ def judge_group(
         return
     slots = ", ".join(group.slots) or "none"
     if without := group.members - len(group.slots):
-        yield Finding("warning", f"{without} members of {name} have no slot", "set FRAMECUE_SLOT, another for each")
+        yield Finding(
+            "warning", f"{counted(without, 'worker')} of {name} without a slot", "set FRAMECUE_SLOT, another for each"
+        )
     partitions = max((p.partition + 1 for p in spans), default=0)
     if idle := max(0, group.members - partitions):
-        what = f"{idle} of {group.members} workers of {name} have nothing to do: there are {partitions} partitions"
+        what = f"{idle} of {group.members} workers of {name} with nothing to do: there are {partitions} partitions"
         yield Finding("warning", what, "stop them, or make topics with more partitions")
-    waits = f"about {behind} records behind" if behind > MARKERS * len(spans) else "caught up"
-    yield fine(f"{name}: {group.members} workers (slots {slots}), {waits}")
+    waits = f"about {counted(behind, 'record')} behind" if behind > MARKERS * len(spans) else "caught up"
+    yield fine(f"{name}: {counted(group.members, 'worker')} (slots {slots}), {waits}")
 
 
 @dataclass(frozen=True)

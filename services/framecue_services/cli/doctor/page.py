@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from framecue_services.cli.doctor.findings import Examined, Severity
-from framecue_services.cli.wording import clean
+from framecue_services.cli.wording import clean, counted
 
 _SIGNS = MappingProxyType(
     {"fine": ("✓", "green"), "unknown": ("?", "dim"), "warning": ("!", "yellow"), "error": ("✗", "red")}
@@ -65,7 +65,7 @@ def summary(counts: Counter[Severity]) -> str:
             if not counts["unknown"]
             else f"all that could be checked is well, {counts['unknown']} were not"
         )
-    return f"{counts['error']} errors, {counts['warning']} warnings, {counts['fine']} fine"
+    return f"{counted(counts['error'], 'error')}, {counted(counts['warning'], 'warning')}, {counts['fine']} fine"
 
 
 def _line(one: Examined) -> Text:
