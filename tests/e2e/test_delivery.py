@@ -141,7 +141,7 @@ def _push_until(watch: Watch, streams: list[str], seqs: Iterator[int], over: Cal
 
 
 def _waits(watch: Watch, before: dict[int, str], *, since_ms: int) -> dict[tuple[str, int], int]:
-    """How long each window of streams that the slow worker does not have (any more) took, once the newcomer was there."""
+    """How long each window took of streams that the slow worker does not have (any more), since the newcomer came."""
     after = watch.owners("fusion")
     held_up = before[partition_of("slow", PARTITIONS)]
     return {
