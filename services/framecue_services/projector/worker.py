@@ -26,6 +26,8 @@ STAGE = "projector"
 class ProjectorWorker(MapStage):
     """`broker.loop.Stage` over `annotations`, `events` and `captions`."""
 
+    is_risky = False
+
     def __init__(self, store: Store, broker: Broker) -> None:
         self._store, self._broker = store, broker
 

@@ -85,10 +85,12 @@ class Position:
 class Stage(Protocol):
     """One step. `handle`, `take` and `leave` are called from one thread, `note` and `tick` from another.
 
-    Most stages are maps and derive from `MapStage`. `tick_every_s` None: `tick` is never called.
+    Most stages are maps and derive from `MapStage`. `tick_every_s` None: `tick` is never called. `is_risky`: the work may
+    end the process, as a decoder or a model can; only then are the attempts at a record counted.
     """
 
     tick_every_s: float | None
+    is_risky: bool
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
         """What `batch` gives; sends nothing itself. May block for as long as the work takes.
@@ -122,6 +124,7 @@ class MapStage:
     """A stage without state: every record for itself."""
 
     tick_every_s: float | None = None
+    is_risky: bool = True
 
     def take(self, at: TopicPartition, note: str) -> None:
         """Nothing to remember."""
@@ -330,6 +333,7 @@ class Loop:
             if at not in self._owned:
                 committed, end = self._consumer.committed(at), self._consumer.end(at)
                 attempt, note = _read_note(self._consumer.note(at))
+                attempt = attempt if self._stage.is_risky else 0
                 if at in gone:  # and back within one poll: what was read since, and the position, tell nothing
                     self._consumer.seek(at, committed)
                 self._owned[at] = _Owned(number, committed, note, Attempts.seen(attempt, committed=committed, end=end))
@@ -418,6 +422,8 @@ class Loop:
 
     def _mark(self, batch: Sequence[Record]) -> None:
         """Counts the attempt beside the committed offset before it begins, where that does not say so already."""
+        if not self._stage.is_risky:
+            return
         notes = {}
         for at, offset in {place(r): r.offset for r in reversed(batch)}.items():  # the first of each partition
             attempts = self._owned[at].attempts

@@ -205,6 +205,27 @@ def test_a_record_that_ends_the_process_is_given_up_after_three_times(killer: in
     assert written(broker) == [n for n in numbers(60) if n != b"%d" % killer]
 
 
+def test_a_stage_whose_work_is_harmless_loses_nothing_however_often_it_is_killed() -> None:
+    broker = filled(40)
+
+    class Killed(BaseException):
+        """From outside."""
+
+    class Harmless(Doing):
+        is_risky = False
+
+    def work(batch: Sequence[Record]) -> Outputs:
+        raise Killed
+
+    for _ in range(10):
+        running = loop(broker, Harmless(work))
+        with pytest.raises(Killed):
+            running.run_once()
+        running.close()
+    list(loop(broker, Harmless(copied)).drain())
+    assert (reasons(broker), written(broker)) == ([], numbers(40))
+
+
 def test_processes_that_die_elsewhere_cost_no_record() -> None:
     broker = filled(4)
     for i in range(20):
