@@ -10,7 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
+from queue import Empty, Queue
 from random import Random
+from typing import Any
 
 from framecue.broker.kafka_connection import Admin
 from framecue.errors import BrokerError
@@ -23,7 +26,7 @@ ARMED = 0.6
 ATTEMPTS_MAX = 1
 """Noted in a group that may be killed: it dies at the next one, and once more if it is armed."""
 OUTSIDE = "at any moment"
-LOOK_S = 0.2
+LOOK_S = 1.0
 
 
 class Killer:
@@ -35,6 +38,7 @@ class Killer:
     def __init__(self, fleet: Fleet, random: Random, *, every_s: float) -> None:
         self._fleet, self._random, self._every_s = fleet, random, every_s
         self._attempts = Attempts(fleet)
+        self._noted: dict[str, int] = {}
         self._killed: set[tuple[str, str]] = set()
         self._points = list(POINTS)
         self._next_s = time.monotonic() + every_s
@@ -77,13 +81,14 @@ class Killer:
             )
 
     def _fault_of(self, worker: Worker) -> Fault:
-        if self._random.random() > ARMED or not self._may_die(worker):
+        if self._random.random() > ARMED or self._attempts.look() is None or not self._may_die(worker):
             return Fault()
         return Fault(die_at=self._random.choice(self._points), die_from=self._random.randint(1, 12))
 
     def _may_die(self, worker: Worker) -> bool:
-        """Whether nothing of its group is being tried again, as far as that is known."""
-        return self._attempts.noted.get(worker.name, 0) <= ATTEMPTS_MAX
+        """Whether nothing of its group is being tried again. While the broker is away nobody begins an attempt."""
+        self._noted = self._attempts.look() or self._noted
+        return self._noted.get(worker.name, 0) <= ATTEMPTS_MAX
 
 
 class Attempts(threading.Thread):
@@ -93,23 +98,38 @@ class Attempts(threading.Thread):
         super().__init__(name="attempts", daemon=True)
         self._groups = {fleet.connection.group(name): name for name, _ in WORKERS}
         self._admin = Admin(fleet.connection)
-        self._closed = threading.Event()
-        self.noted: dict[str, int] = {}
+        self._wanted, self._closed = threading.Event(), False
+        self._looks: Queue[dict[str, int]] = Queue()
         self.start()
 
+    def look(self) -> dict[str, int] | None:
+        """The highest of each group, as of now; None where the broker does not say so at once."""
+        while not self._looks.empty():
+            self._looks.get()  # somebody waited for it in vain
+        self._wanted.set()
+        try:
+            return self._looks.get(timeout=LOOK_S)
+        except Empty:
+            return None
+
     def run(self) -> None:
-        while not self._closed.wait(LOOK_S):
+        while self._wanted.wait() and not self._closed:
+            self._wanted.clear()
             try:
                 found = self._admin.ask(
                     "asking for notes", lambda client: client.list_group_offsets(list(self._groups))
                 )
             except BrokerError:
-                continue  # nobody begins an attempt while the broker is away
-            for group, places in found.items():
-                notes = [str(place.metadata or "").partition(" ")[0] for place in places.values()]
-                self.noted[self._groups[group]] = max((int(note) for note in notes if note.isdigit()), default=0)
+                continue
+            self._looks.put({self._groups[group]: _highest(places.values()) for group, places in found.items()})
 
     def close(self) -> None:
-        self._closed.set()
+        self._closed = True
+        self._wanted.set()
         self.join()
         self._admin.close()
+
+
+def _highest(places: Iterable[Any]) -> int:
+    notes = [str(place.metadata or "").partition(" ")[0] for place in places]
+    return max((int(note) for note in notes if note.isdigit()), default=0)

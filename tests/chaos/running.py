@@ -25,18 +25,18 @@ from tests.support.fleet import Fleet
 
 AWAY_S = 3.0
 """How long a server that is restarted is away."""
-READY_S, THROUGH_S = 60.0, 120.0
+READY_S, THROUGH_S, LATE_S, LEAVE_S = 120.0, 120.0, 180.0, 60.0
 STEP_S, SAY_S = 0.05, 30.0
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Act:
-    """Something that is done to the run, `at_s` seconds after its beginning."""
+    """Something that is done to the run, `at_s` seconds after its beginning; False where it is to be done again."""
 
     at_s: float
     what: str
-    do: Callable[[], None]
+    do: Callable[[], bool]
 
 
 def run(
@@ -45,9 +45,9 @@ def run(
     """Plays for `seconds` while workers are killed about `kills` times; servers that are given are restarted."""
     random = Random(seed)
     acting = films(seed, streams=streams, seconds=seconds)
+    fleet.until(_rules(fleet, RULES), within_s=READY_S, what="the rules in force")
     for name, slot in WORKERS:
         fleet.start(name, slot)
-    apply_rules(fleet.broker, RULES)
     fleet.until(fleet.ready, within_s=READY_S, what="ready")
     player = Player(fleet.connection, acting)
     killer = Killer(fleet, random, every_s=seconds / kills)
@@ -55,7 +55,7 @@ def run(
         actor = Actor(_acts(fleet, seconds, kafka, redis))
         player.start()
         actor.start()
-        _through(player, actor, killer)
+        _through(player, actor, killer, within_s=seconds + LATE_S)
         began_s = time.monotonic()
         _drain(fleet, killer)
         _log.info("all through %.1f s after the last segment", time.monotonic() - began_s)
@@ -77,21 +77,35 @@ def run(
 
 
 def _acts(fleet: Fleet, seconds: float, kafka: Server | None, redis: Server | None) -> list[Act]:
-    def rules(given: RuleSet) -> Callable[[], None]:
-        return lambda: _log.info("%d rules change", len(apply_rules(fleet.broker, given)))
+    def done(do: Callable[[], object]) -> Callable[[], bool]:
+        return lambda: do() is None
 
-    acts = [Act(0.4 * seconds, "other rules", rules(OTHER_RULES)), Act(0.75 * seconds, "the first rules", rules(RULES))]
-    if kafka is not None:
-        for at, what, end in ((0.2, "the broker is stopped", kafka.stop), (0.6, "the broker is killed", kafka.kill)):
-            acts += [Act(at * seconds, what, end), Act(at * seconds + AWAY_S, "the broker is started", kafka.launch)]
-    if redis is not None:
-        for at, what, end in ((0.3, "Redis is stopped", redis.stop), (0.8, "Redis is killed", redis.kill)):
-            acts += [Act(at * seconds, what, end), Act(at * seconds + AWAY_S, "Redis is started", redis.launch)]
+    acts = [
+        Act(0.4 * seconds, "other rules", _rules(fleet, OTHER_RULES)),
+        Act(0.75 * seconds, "the first rules", _rules(fleet, RULES)),
+    ]
+    for server, stopped, killed in ((kafka, 0.2, 0.6), (redis, 0.3, 0.8)):
+        if server is not None:
+            for at, how, end in ((stopped, "stopped", server.stop), (killed, "killed", server.kill)):
+                acts.append(Act(at * seconds, f"{server.name} is {how}", done(end)))
+                acts.append(Act(at * seconds + AWAY_S, f"{server.name} is started", done(server.launch)))
     return sorted(acts, key=lambda act: act.at_s)
 
 
+def _rules(fleet: Fleet, rules: RuleSet) -> Callable[[], bool]:
+    def put() -> bool:
+        try:
+            apply_rules(fleet.broker, rules)
+        except BrokerError as e:
+            _log.info("the rules again: %s", e)
+            return False
+        return True
+
+    return put
+
+
 class Actor(threading.Thread):
-    """Does one act after the other, beside whoever kills; what needs a broker is done again until there is one."""
+    """Does one act after the other, beside whoever kills."""
 
     def __init__(self, acts: Sequence[Act]) -> None:
         super().__init__(name="actor", daemon=True)
@@ -102,23 +116,16 @@ class Actor(threading.Thread):
         for act in self._acts:
             time.sleep(max(0.0, began_s + act.at_s - time.monotonic()))
             _log.info("%.0f s: %s", time.monotonic() - began_s, act.what)
-            while not self._did(act):
+            while not act.do():
                 time.sleep(STEP_S)
 
-    def _did(self, act: Act) -> bool:
-        try:
-            act.do()
-        except BrokerError as e:
-            _log.info("%s: %s; again", act.what, e)
-            return False
-        return True
 
-
-def _through(player: Player, actor: Actor, killer: Killer) -> None:
+def _through(player: Player, actor: Actor, killer: Killer, *, within_s: float) -> None:
     """Kills until the player has sent everything."""
     began_s = said_s = time.monotonic()
     while player.is_alive() or actor.is_alive():
         killer.step()
+        assert time.monotonic() < began_s + within_s, f"the player sent {player.sent} messages, and not all"
         if (now_s := time.monotonic()) > said_s + SAY_S:
             said_s = now_s
             _log.info("%.0f s: %d sent, %d deaths", now_s - began_s, player.sent, killer.total)
@@ -153,4 +160,4 @@ def _await(fleet: Fleet, killer: Killer, condition: Callable[[], bool], what: st
 def _leave(fleet: Fleet, name: str) -> None:
     for worker in fleet.workers.values():
         if worker.name == name:
-            worker.terminate()
+            worker.terminate(within_s=LEAVE_S)
