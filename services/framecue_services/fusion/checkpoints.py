@@ -99,6 +99,8 @@ class Checkpoints:
         for key, value in values.items():
             kept.digests.setdefault(owner_of(key), {})[key] = _digest(value)
         found, here = self._restored(number, values)
+        if found.partition is None:  # whatever stands there is of no use, and is written again or deleted
+            kept.digests = {owner: dict.fromkeys(keys, b"") for owner, keys in kept.digests.items()}
         folder.place(number, here)
         try:
             again = self._fold_again(number, found, folder)
@@ -136,7 +138,8 @@ class Checkpoints:
         if here.rules is not None and version is not None:
             rules.setdefault(version, here.rules)
         wanted = {_stream(s): _stream_items(here.machines[s], here.folded) for s in sorted(here.changed)}
-        wanted |= {o: {"record": pack(rules[v])} for v in rules if (o := f"rules/{v}") not in kept.digests}
+        known = {owner for owner, keys in kept.digests.items() if all(keys.values())}
+        wanted |= {o: {"record": pack(rules[v])} for v in rules if (o := f"rules/{v}") not in known}
         staying = {*map(_stream, here.machines), *(f"rules/{v}" for v in rules), PARTITION_KEY.decode()}
         for owner in sorted(wanted.keys() | (kept.digests.keys() - staying)):
             before = kept.digests.pop(owner, {})

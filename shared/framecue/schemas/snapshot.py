@@ -74,7 +74,7 @@ def joined(kept: Mapping[bytes, bytes]) -> dict[str, dict[str, bytes]]:
 
 def owner_of(key: bytes) -> str:
     """The owner that `split` made `key` for."""
-    return "/".join(key.decode().split("/", 2)[:2])
+    return "/".join(key.decode(errors="replace").split("/", 2)[:2])
 
 
 def _parsed(kept: Mapping[bytes, bytes]) -> Iterator[tuple[str, str, int, bytes]]:
