@@ -57,7 +57,7 @@ class IngestWorker(MapStage):
     than `skip_older_than_ms` before `now_ms` are not decoded; None decodes everything.
     """
 
-    tick_every_s = 1.0
+    tick_every_s: float | None = 1.0
 
     def __init__(
         self,
