@@ -19,8 +19,8 @@ $(STAMP): pyproject.toml constraints.txt deploy/install.sh
 	PYTHON="$(PYTHON)" deploy/install.sh .venv all -e
 	@touch $@
 
-demo: setup ## real clips with late subtitles, all services in this terminal, a report at the end
-	$(BIN)/framecue demo --embedded
+demo: setup ## real clips with late subtitles on real servers in real time; a report at the end, the servers stay up
+	$(BIN)/framecue demo
 
 up: setup ## Kafka, Redis and every service on this machine, with topics; no Docker, no root, no Java needed
 	$(BIN)/framecue up

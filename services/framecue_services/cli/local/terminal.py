@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status
 
 from framecue.settings import KafkaSettings, RedisSettings, Settings, load_settings
-from framecue_services.cli.local.deployment import Deployment
+from framecue_services.cli.local.deployment import Deployment, Started
 from framecue_services.cli.local.server import Server, StartError
 from framecue_services.cli.local.service import SERVICES
 from framecue_services.cli.wording import clean
@@ -21,14 +21,20 @@ WIDTH = 11
 def run_up(services: Sequence[str] = SERVICES) -> None:
     """Starts what does not run yet, and prints where everything is; raises SetupError with what to do."""
     console = plain_console()
+    deployment, started = bring_up(console, services)
+    introduce(console, deployment, started.settings)
+    console.print("\nnext: framecue push FILE --stream NAME · framecue watch · framecue latest NAME")
+    console.print("stop: framecue down")
+
+
+def bring_up(console: Console, services: Sequence[str] = SERVICES) -> tuple[Deployment, Started]:
+    """Starts what does not run yet, telling it on `console`; raises SetupError with what to do."""
     deployment = Deployment(load_settings())
     with telling(console) as progress, _log_shown():
         started = deployment.start(progress, services)
     if started.already:
         console.print(f"{'running':<{WIDTH}}{', '.join(started.already)} (from before)")
-    introduce(console, deployment, started.settings)
-    console.print("\nnext: framecue push FILE --stream NAME · framecue watch · framecue latest NAME")
-    console.print("stop: framecue down")
+    return deployment, started
 
 
 def run_down() -> None:
