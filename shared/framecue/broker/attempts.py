@@ -1,7 +1,8 @@
 """How often work on a record ended the process, counted beside the committed offset. It must not know the broker.
 
-A process that dies says nothing, so the attempt is noted before it begins: each commit notes the attempt at what
-follows. Whoever comes next finds the note of an attempt that never ended, and tries less at once:
+A process that dies says nothing, so the attempt is noted before it begins: each commit notes the first attempt at what
+follows, and a later one is noted for itself. Whoever comes next finds the note of an attempt that never ended, and
+tries less at once:
 
     attempt 1   whole batches, over all partitions
     attempt 2   a few records of this partition
@@ -57,8 +58,11 @@ class Attempts:
         self.at_once = min(self.at_once, max(1, tried // A_FEW))
 
     def pass_by(self, committed: int) -> int:
-        """What to note beside `committed`, the new offset: the attempt at what follows it."""
+        """What to note beside `committed`, the new offset: the attempt at what follows it.
+
+        Of what is suspect none is under way before it was counted, so a death until then is not one of its own.
+        """
         if not self.is_suspect(committed) or self.died >= ATTEMPTS_MAX:
             self.died, self.until, self.at_once = 0, -1, 1 << 30
-        self.stored = self.now(committed)
+        self.stored = self.died if self.is_suspect(committed) else self.now(committed)
         return self.stored
