@@ -14,32 +14,31 @@ from framecue.errors import SetupError
 from framecue_services.cli.local.java import find_java, kafka_jars
 from framecue_services.cli.local.kafka_server import KafkaServer
 from framecue_services.cli.local.redis_server import RedisServer, find_redis, runnable
-from framecue_services.cli.local.server import HOST, Server, StartError, taken
+from framecue_services.cli.local.server import HOST, StartError, taken
 from tests.support.servers import free_port, running
 
 
-def test_kafka_when_killed_and_stopped(own_kafka: Callable[[], KafkaServer]) -> None:
-    server = own_kafka()
-    _check_restarts(server, server.port)
+def test_kafka_when_killed_stopped_and_moved_in_a_folder_with_an_umlaut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "POSIX")
+    with running(KafkaServer(tmp_path / "für mich 🎬", free_port(2))) as server:
+        _check_restarts(server, server.kill)
+        server.stop()
+        assert not taken(server.port)
+        server.port = free_port(2)
+        server.start()
+        assert server.answers()
 
 
 def test_redis_when_killed_and_stopped(own_redis: Callable[[], RedisServer]) -> None:
     server = own_redis()
-    _check_restarts(server, server.port)
+    _check_restarts(server, server.kill)
+    _check_restarts(server, server.stop)
 
 
 def test_redis_answers_when_of_each_version(redis_urls: str) -> None:
     assert taken(int(redis_urls.rpartition(":")[2].partition("/")[0]))
-
-
-def test_kafka_starts_when_folder_has_an_umlaut_and_port_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LC_ALL", "POSIX")
-    folder = tmp_path / "für mich 🎬"
-    for _ in range(2):
-        with running(KafkaServer(folder, free_port(2))) as server:
-            assert server.answers()
 
 
 def test_kafka_refuses_when_folder_has_a_comma(tmp_path: Path) -> None:
@@ -140,12 +139,11 @@ def _program(path: Path, script: str) -> Path:
     return path
 
 
-def _check_restarts(server: Server, port: int) -> None:
-    for end in (server.kill, server.stop):
-        before = server.pid
-        end()
-        assert not server.running
-        assert not taken(port)
-        server.start()
-        assert server.answers()
-        assert server.pid != before
+def _check_restarts(server: RedisServer | KafkaServer, end: Callable[[], None]) -> None:
+    before = server.pid
+    end()
+    assert not server.running
+    assert not server.answers()
+    server.start()
+    assert server.answers()
+    assert server.pid != before
