@@ -38,7 +38,7 @@ from framecue.schemas.features import (
     TextFeatures,
 )
 from framecue.schemas.snapshot import PARTITION_KEY, PartitionSnapshot, StreamSnapshot, joined, owner_of, split
-from framecue.schemas.topics import FEATURES, SNAPSHOTS
+from framecue.schemas.topics import FEATURES, MEDIA, SNAPSHOTS
 from framecue_services.fusion.adopting import Adoption, ending
 from framecue_services.fusion.folding import Folder, Partition
 
@@ -99,6 +99,11 @@ class Checkpoints:
         for key, value in values.items():
             kept.digests.setdefault(owner_of(key), {})[key] = _digest(value)
         found, here = self._restored(number, values)
+        if here.folded >= (end := self._broker.end(MEDIA.name, partition=number)):
+            raise SetupError(
+                f"media {number} ends at {end}, but the snapshots have folded record {here.folded}: the topic was made "
+                f"anew alone; delete {FEATURES.name} and {SNAPSHOTS.name} too, then run `framecue topics create`"
+            )
         if found.partition is None:  # whatever stands there is of no use, and is written again or deleted
             kept.digests = {owner: dict.fromkeys(keys, b"") for owner, keys in kept.digests.items()}
         folder.place(number, here)

@@ -73,13 +73,13 @@ class FusionWorker(MapStage):
         )
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
-        read = [_read(record) for record in batch]
+        read = [self._read(record) for record in batch]
         given = iter(self._embedder.embed([s for s in read if isinstance(s, Source)]))
         out: list[tuple[Message, ...]] = []
         failed = 0
         for record, source in zip(batch, read, strict=True):
-            if isinstance(source, Message):
-                out.append((source,))
+            if not isinstance(source, Source):
+                out.append(source)
                 continue
             features = next(given)
             failed += any(_failed(f) for f in features)
@@ -87,6 +87,18 @@ class FusionWorker(MapStage):
         for partition, last in {record.partition: i for i, record in enumerate(batch)}.items():
             out[last] += self._checkpoint(partition)
         return Outputs(tuple(out), failed)
+
+    def _read(self, record: Record) -> Source | tuple[Message, ...]:
+        """The media record that `record` holds, or what is to be written instead: a dead letter where it holds none.
+
+        Nothing for one that was folded before: it comes again where the group's offsets were lost, after a week away.
+        """
+        if record.offset <= self._folder.partition(record.partition).folded:
+            return ()
+        try:
+            return Source(record.partition, record.offset, unpack_media(record.value or b""))
+        except MessageError as e:
+            return (dead_letter(record, STAGE, e),)
 
     def take(self, at: TopicPartition, note: str) -> None:
         """Raises SetupError where the log holds what this worker cannot go on from."""
@@ -127,14 +139,6 @@ class FusionWorker(MapStage):
                     yield Message(CAPTION_REQUESTS.name, request.stream.encode(), pack(request))
                 case _:
                     yield result_message(result, self._clock, traceparent=trace)
-
-
-def _read(record: Record) -> Source | Message:
-    """The media record that `record` holds, or a dead letter where it holds none."""
-    try:
-        return Source(record.partition, record.offset, unpack_media(record.value or b""))
-    except MessageError as e:
-        return dead_letter(record, STAGE, e)
 
 
 def _failed(features: Features) -> bool:

@@ -85,8 +85,8 @@ class Position:
 class Stage(Protocol):
     """One step. `handle`, `take` and `leave` are called from one thread, `note` and `tick` from another.
 
-    Most stages are maps and derive from `MapStage`. `tick_every_s` None: `tick` is never called. `is_risky`: the work may
-    end the process, as a decoder or a model can; only then are the attempts at a record counted.
+    Most stages are maps and derive from `MapStage`. `tick_every_s` None: `tick` is never called. `is_risky`: the work
+    may end the process, as a decoder or a model can; only then are the attempts at a record counted.
     """
 
     tick_every_s: float | None
@@ -300,6 +300,7 @@ class Loop:
             self._working.void = self._working.places
         for at, owned in self._owned.items():
             owned.committed = self._consumer.committed(at)
+            _, owned.note = _read_note(self._consumer.note(at))
             owned.attempts.stored = -1
             self._consumer.seek(at, owned.committed)
         for at in self._owned:

@@ -149,7 +149,7 @@ def test_after_a_failure_state_is_made_again_and_the_batch_comes_again() -> None
         running.run_once()
     running.run_once()
     assert stage.batches == [[b"0", b"1"]] * 2
-    assert stage.told == ["take 0", "leave 0", "take 0"]
+    assert stage.told == ["take 0", "leave 0", "take 0 note 0"]
     assert written(broker) == numbers(2)
 
 

@@ -107,9 +107,21 @@ def test_nothing_is_stamped_without_a_clock() -> None:
 
 def test_a_stream_that_appears_later_knows_the_rules_in_force() -> None:
     fusion = worker()
-    fusion.handle(media_log(RulesMedia(rules=RULES), *film("first")))
-    outputs = fusion.handle(media_log(*film("second")))
+    log = media_log(RulesMedia(rules=RULES), *film("first"), *film("second"))
+    fusion.handle(log[:5])
+    outputs = fusion.handle(log[5:])
     assert [(e.stream, e.phase) for e in events(outputs)] == [("second", "started"), ("second", "ended")]
+
+
+def test_what_was_folded_before_gives_nothing_when_it_comes_again() -> None:
+    fusion = worker()
+    log = media_log(RulesMedia(rules=RULES), *film())
+    assert fusion.handle(log[:3]).messages
+    again = fusion.handle(log)
+    assert again.given[:3] == ((), (), ())
+    straight = worker()
+    straight.handle(log[:3])
+    assert again.messages == straight.handle(log[3:]).messages
 
 
 def test_rules_reach_every_stream_of_the_partition() -> None:
