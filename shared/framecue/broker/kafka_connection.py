@@ -160,9 +160,9 @@ class Admin:
         self._client: Any = None
         self._lock = Lock()
 
-    def ask(self, doing: str, question: Callable[[Any], T]) -> T:
-        """What `question` gives, asked again until the broker answers or time is over."""
-        until_s = time.monotonic() + ANSWER_MS / 1_000
+    def ask(self, doing: str, question: Callable[[Any], T], *, patience_s: float = ANSWER_MS / 1_000) -> T:
+        """What `question` gives, asked again until the broker answers or `patience_s` is over."""
+        until_s = time.monotonic() + patience_s
         while True:
             try:
                 return question(self._connected())
@@ -194,7 +194,7 @@ class Admin:
     def remove_member(self, group: str, instance_id: str, member_id: str) -> None:
         """Ends the membership of `member_id`, and of no successor under the same instance."""
         leaving = MemberToRemove(member_id=member_id, group_instance_id=instance_id, reason="closed")
-        self.ask("leaving the group", lambda client: client.remove_group_members(group, [leaving]))
+        self.ask("leaving", lambda client: client.remove_group_members(group, [leaving]), patience_s=1.0)
 
     def close(self) -> None:
         """Ends the connection."""
