@@ -5,11 +5,13 @@ A service is started, killed and started again by whoever looks after it; nothin
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
@@ -41,24 +43,29 @@ def host(
         signal.signal(number, lambda *_: stop.set())
     ready = Readiness(settings.run.ready_file)
     ready.tell(False)
-    broker = _connected(name, settings, stop)
-    if broker is None:
-        return
-    try:
-        with ThreadPoolExecutor(1, thread_name_prefix=name) as executor:
-            loop = Loop(
-                broker, stage(broker), group=name, topics=topics, settings=settings.delivery.loop(), executor=executor
-            )
-            _log.info("%s runs as slot %s", name, settings.slot)
+    with ThreadPoolExecutor(1, thread_name_prefix=name) as executor, ExitStack() as closing:
+
+        def joined() -> Loop:
+            """A loop over a broker that answers."""
+            connection = settings.kafka.connection(client_id=f"framecue-{name}-{settings.slot}")
+            with ExitStack() as undoing:
+                broker = undoing.enter_context(contextlib.closing(KafkaBroker(connection, slot=settings.slot)))
+                bounds = settings.delivery.loop()
+                made = Loop(broker, stage(broker), group=name, topics=topics, settings=bounds, executor=executor)
+                closing.push(undoing.pop_all())
+            return made
+
+        loop = _once_it_answers(joined, stop)
+        if loop is None:
+            return
+        _log.info("%s runs as slot %s", name, settings.slot)
+        try:
             loop.run(stop, on_settled=ready.tell)
-    except FaultRateError as e:
-        # Ending would only bring the same deploy back, which would give up some more records, and again.
-        _log.critical("%s: %s; it stays, unready, until it is stopped", name, e)
-        stop.wait()
-        raise
-    finally:
-        ready.tell(False)
-        broker.close()
+        except FaultRateError as e:
+            # Ending would only bring the same deploy back, which would give up some more records, and again.
+            _log.critical("%s: %s; it stays, unready, until it is stopped", name, e)
+            stop.wait()
+            raise
 
 
 def log_to_stderr() -> None:
@@ -86,12 +93,11 @@ class Readiness:
             self._path.unlink(missing_ok=True)
 
 
-def _connected(name: str, settings: Settings, stop: Event) -> Broker | None:
-    """The broker, once it answers; None where the service is told to stop before that."""
-    connection = settings.kafka.connection(client_id=f"framecue-{name}-{settings.slot}")
+def _once_it_answers(make: Callable[[], Loop], stop: Event) -> Loop | None:
+    """What `make` gives, tried again as long as the broker is away; None where the service is told to stop first."""
     while not stop.is_set():
         try:
-            return KafkaBroker(connection, slot=settings.slot)
+            return make()
         except BrokerError as e:
             _log.warning("%s", e)
             stop.wait(RETRY_S)

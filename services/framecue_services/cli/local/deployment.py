@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 from framecue.errors import SetupError
 from framecue.models import lock
 from framecue.settings import KafkaSettings, LocalSettings, ModelSettings, RedisSettings, Settings, overlaid
+from framecue_services.cli import connecting
 from framecue_services.cli.local.kafka_server import KafkaServer
 from framecue_services.cli.local.processes import Process
 from framecue_services.cli.local.redis_server import RedisServer
 from framecue_services.cli.local.server import HOST, STOP_SECONDS, Server, await_ready, taken
 from framecue_services.cli.local.service import SERVICES, Service
 from framecue_services.cli.local.state import State, forget, read_state, sole_use, write_state
+from framecue_services.cli.rules import apply_default_rules
 
 _LOCALHOSTS = (HOST, "localhost")
 _OURS = ("kafka", "redis", "logs", "ready")
@@ -73,6 +75,7 @@ class Deployment:
                 create_topics(self._settings)
                 if services:
                     pin_model(self._settings.model)
+                    put_rules_in_force(self._settings)
                 self._bring_up(everything[len(servers) :], progress)
         return Started(self._settings, tuple(one.name for one in everything if one.name not in already), already)
 
@@ -224,6 +227,12 @@ def create_topics(settings: Settings) -> None:
 
     kafka = settings.kafka
     kafka_topics.create_topics(kafka.connection(), partitions=kafka.partitions, replication=kafka.replication)
+
+
+def put_rules_in_force(settings: Settings) -> None:
+    """Applies the shipped rules where none ever were, so that the first stream already has scenes."""
+    with connecting.broker(settings) as broker:
+        apply_default_rules(broker)
 
 
 def pin_model(model: ModelSettings) -> None:
