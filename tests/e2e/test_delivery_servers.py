@@ -5,6 +5,7 @@ With the light model. Servers of a test's own where it stops them.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,7 @@ def test_results_wait_in_kafka_while_redis_is_away(
         assert all(worker.starts == 1 for worker in fleet.workers.values())
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_nothing_is_lost_while_kafka_is_away(
     tmp_path: Path, own_kafka: Callable[[], KafkaServer], redis_url: str, how: Literal["stopped", "killed"]
@@ -64,7 +66,7 @@ def test_nothing_is_lost_while_kafka_is_away(
         watch.wait_for(streams, 1)
         watch.push(streams, 2)  # under way
         server.stop() if how == "stopped" else server.kill()
-        fleet.until(lambda: all("trying again" in w.last_lines() for w in fleet.workers.values()), within_s=90)
+        fleet.until(lambda: all("ECONNREFUSED" in w.last_lines() for w in fleet.workers.values()))
         server.start()
         back_s = time.monotonic()
         watch.push(streams, 3)
@@ -75,17 +77,13 @@ def test_nothing_is_lost_while_kafka_is_away(
         assert not watch.letters
         assert all(worker.starts == 1 for worker in fleet.workers.values()), "a worker died"
         assert took_s < BACK_S
+    gc.collect()  # the client forgets the sockets that were refused
 
 
 def test_redis_equals_the_topics_when_the_projector_dies_between_them(
     tmp_path: Path, kafka: str, redis_url: str
 ) -> None:
-    # The first transaction after a death notes the attempt, the second commits what stands in Redis by then.
-    faults = (
-        Fault(on_mark="die_done"),
-        Fault(die_at="before commit", die_from=2),
-        Fault(die_at="after commit", die_from=2),
-    )
+    faults = (Fault(on_mark="die_done"), Fault(die_at="before commit"), Fault(die_at="after commit"))
     streams = streams_on(PARTITIONS)
     with Fleet(tmp_path, bootstrap=kafka, redis_url=redis_url, restart="never") as fleet:
         kills = windows = 0
