@@ -16,6 +16,7 @@ from framecue.schemas.annotation import Annotation, FrameRef
 from framecue.schemas.results import PublishedResult
 from framecue.schemas.segment import CueIn, SegmentHeaders, SubtitleHeaders, segment_headers, subtitle_headers
 from framecue_services.cli.embedded import EmbeddedPipeline
+from framecue_services.cli.watching import in_order
 
 POLL_S = 0.1
 FINAL_S = 60.0
@@ -108,7 +109,7 @@ class OnServers:
                 yield result
 
     def _poll(self, timeout_s: float) -> Iterator[PublishedResult]:
-        return (r for r in self._results.poll(timeout_s=timeout_s) if r.epoch >= self._began_at_ms)
+        return (r for r in in_order(self._results.poll(timeout_s=timeout_s)) if r.epoch >= self._began_at_ms)
 
 
 def _is_last(result: PublishedResult, end_ms: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from rich.console import Console
@@ -13,6 +13,9 @@ from framecue import Client
 from framecue.client import KINDS, Kind
 from framecue.clock import SystemClock
 from framecue.errors import SetupError
+from framecue.schemas.annotation import Annotation
+from framecue.schemas.caption import Caption
+from framecue.schemas.event import Event
 from framecue.schemas.results import PublishedResult
 from framecue.schemas.rules import RuleSet
 from framecue.settings import load_settings
@@ -27,6 +30,7 @@ POLL_S = 0.5
 """How long Ctrl-C may take."""
 STREAM_WIDTH = 14
 Form = Literal["pretty", "json"]
+_RANK: dict[type, int] = {Annotation: 0, Event: 1, Caption: 2}
 
 
 def watch_results(pattern: str, *, kinds: str, since: str, form: Form) -> int:
@@ -40,9 +44,14 @@ def watch_results(pattern: str, *, kinds: str, since: str, form: Form) -> int:
         client.subscribe(wanted, streams=pattern, since=start) as results,
     ):
         while not stop.is_set():
-            for result in results.poll(timeout_s=POLL_S):
+            for result in in_order(results.poll(timeout_s=POLL_S)):
                 show(result)
     return INTERRUPTED
+
+
+def in_order(results: Iterable[PublishedResult]) -> list[PublishedResult]:
+    """`results` as they were published: topics are read one after the other. What left together: windows first."""
+    return sorted(results, key=lambda r: (r.published_at or "", _RANK[type(r)]))
 
 
 def kinds_of(text: str) -> tuple[Kind, ...]:
