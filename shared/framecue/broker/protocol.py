@@ -213,9 +213,14 @@ def placed(message: Message, partitions: int) -> int:
 
 
 def size(message: Message | Record) -> int:
-    """The bytes of `message` that count against its topic's limit: key, value and headers."""
+    """The bytes of `message` that count against its topic's limit: key, value, and headers with their lengths."""
     own = len(message.key or b"") + len(message.value or b"")
-    return own + sum(len(name.encode()) + len(value) for name, value in message.headers)
+    return own + sum(_framed(len(name.encode())) + _framed(len(value)) for name, value in message.headers)
+
+
+def _framed(length: int) -> int:
+    """`length` bytes with the zigzag varint before them (kafka.apache.org/documentation, "Record Header")."""
+    return length + (max(length << 1, 1).bit_length() + 6) // 7
 
 
 def check_size(message: Message) -> None:
