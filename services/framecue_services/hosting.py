@@ -16,8 +16,9 @@ from pathlib import Path
 from threading import Event
 
 from framecue.broker.kafka import KafkaBroker
-from framecue.broker.loop import Loop, Stage
+from framecue.broker.loop import Loop
 from framecue.broker.protocol import Broker
+from framecue.broker.stage import Stage
 from framecue.errors import BrokerError, FaultRateError
 from framecue.settings import Settings
 

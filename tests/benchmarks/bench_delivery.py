@@ -33,8 +33,9 @@ from framecue.broker.kafka_connection import KafkaConnection
 from framecue.broker.kafka_consumer import FETCH_BYTES, PARTITION_BYTES
 from framecue.broker.kafka_producer import producer_config
 from framecue.broker.kafka_topics import create_topics
-from framecue.broker.loop import BUSY_S, IDLE_S, Loop, MapStage, Outputs
+from framecue.broker.loop import BUSY_S, IDLE_S, Loop
 from framecue.broker.protocol import Consumer, Message, Notes, Offsets, Record
+from framecue.broker.stage import MapStage, Outputs
 from tests.benchmarks.report import Row
 from tests.support.servers import new_kafka, running
 

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-from framecue.broker.loop import Outputs, Stage
 from framecue.broker.protocol import Broker, Record
+from framecue.broker.stage import Outputs, Stage
 from framecue.errors import FrameCueError
 from framecue.settings import Settings, load_settings
 from framecue_services.hosting import host, log_to_stderr
@@ -75,7 +75,7 @@ def _host_with(fault: Fault) -> Callable[..., None]:
 
 
 class FaultyStage:
-    """`broker.loop.Stage`: another one, with what `fault` does on a mark."""
+    """`broker.stage.Stage`: another one, with what `fault` does on a mark."""
 
     def __init__(self, stage: Stage, fault: Fault) -> None:
         self._stage, self._fault = stage, fault

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from framecue.broker.loop import MapStage, Outputs
 from framecue.broker.pictures import fetch_picture
 from framecue.broker.protocol import Broker, Message, Record
 from framecue.broker.publishing import dead_letter, result_message
+from framecue.broker.stage import MapStage, Outputs
 from framecue.clock import Clock
 from framecue.errors import InputError, ModelError
 from framecue.media.pictures import jpeg_to_rgb
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class CaptionWorker(MapStage):
-    """`broker.loop.Stage` over `caption-requests`. `clock` as in `broker.publishing.result_message`.
+    """`broker.stage.Stage` over `caption-requests`. `clock` as in `broker.publishing.result_message`.
 
     Requests written longer than `patience_ms` ago, by the broker's time, are skipped while others wait behind them;
     None makes every one.

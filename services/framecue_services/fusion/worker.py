@@ -14,9 +14,9 @@ from typing import Literal
 
 from framecue.analysis.machine import Refused, Result
 from framecue.analysis.settings import MachineSettings
-from framecue.broker.loop import MapStage, Outputs
 from framecue.broker.protocol import Broker, Message, Record, TopicPartition
 from framecue.broker.publishing import dead_letter, letter_message, result_message
+from framecue.broker.stage import MapStage, Outputs
 from framecue.clock import Clock
 from framecue.errors import MessageError
 from framecue.models.protocols import Model
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class FusionWorker(MapStage):
-    """`broker.loop.Stage` over `media`. Keeps the state of its streams, by partition: made from the log when taken.
+    """`broker.stage.Stage` over `media`. Keeps the state of its streams, by partition: made from the log when taken.
 
     `clock` stamps the time of publication; None leaves it open, so that output is a function of input. Without `broker`
     every partition starts afresh. `snapshot_every_ms` of the monotonic time `now_s` lie between two checkpoints of a

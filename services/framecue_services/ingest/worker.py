@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Protocol
 
-from framecue.broker.loop import MapStage, Outputs, Position
 from framecue.broker.protocol import Message, Record, TopicPartition, size
 from framecue.broker.publishing import dead_letter, origin_of
+from framecue.broker.stage import MapStage, Outputs, Position
 from framecue.errors import InputError, LimitExceededError, MessageError, SetupError
 from framecue.media.decoding import DecodedSegment
 from framecue.media.documents import parse_document
@@ -51,7 +51,7 @@ class Decoder(Protocol):
 
 
 class IngestWorker(MapStage):
-    """`broker.loop.Stage` over `segments` and `subtitles`. `partitions` is how many `media` has.
+    """`broker.stage.Stage` over `segments` and `subtitles`. `partitions` is how many `media` has.
 
     `threads` wait for decoders; more than the pool has children only queue. Segments that the broker appended longer
     than `skip_older_than_ms` before `now_ms` are not decoded; None decodes everything.

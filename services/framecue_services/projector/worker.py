@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from framecue.broker.loop import MapStage, Outputs
 from framecue.broker.pictures import fetch_picture
 from framecue.broker.protocol import Broker, Message, Record
 from framecue.broker.publishing import dead_letter
+from framecue.broker.stage import MapStage, Outputs
 from framecue.errors import MessageError
 from framecue.schemas.event import Event
 from framecue.schemas.results import PublishedResult, read_result
@@ -24,7 +24,7 @@ STAGE = "projector"
 
 
 class ProjectorWorker(MapStage):
-    """`broker.loop.Stage` over `annotations`, `events` and `captions`."""
+    """`broker.stage.Stage` over `annotations`, `events` and `captions`."""
 
     is_risky = False
 

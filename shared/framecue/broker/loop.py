@@ -15,16 +15,18 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from framecue.broker.attempts import ATTEMPTS_MAX, Attempts
+from framecue.broker.budget import ErrorBudget
 from framecue.broker.protocol import Broker, Message, Record, TopicPartition, check_size, place, size
 from framecue.broker.publishing import dead_letter
 from framecue.broker.queue import Queue
+from framecue.broker.stage import Outputs, Position, Stage
 from framecue.errors import (
     BrokerError,
     DisplacedError,
@@ -36,10 +38,6 @@ from framecue.errors import (
 )
 
 T = TypeVar("T")
-LAST_RECORDS = 1_000
-"""How far back failures are counted."""
-MAX_FAILED = 10
-"""1 % of them: also the most that may fail of the first few, so one odd record does not stop a young worker."""
 BUSY_S, IDLE_S = 0.02, 0.25
 """How long to wait for records while work may be done at any moment, and while there is none."""
 BACK_OFF_S, BACK_OFF_MAX_S = 0.05, 2.0
@@ -56,118 +54,6 @@ class LoopSettings:
     queue_bytes: int = 64 << 20
     commit_every_ms: int = 100
     commit_bytes: int = 4 << 20
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a batch gave: `given` has for each of its records, in order, the messages to be written.
-
-    `failed` records met a fault of our own.
-    """
-
-    given: tuple[tuple[Message, ...], ...] = ()
-    failed: int = 0
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """All of them, in the order in which they are to be written."""
-        return tuple(message for given in self.given for message in given)
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far one input partition was read and committed, of how much; both are offsets."""
-
-    read: int
-    end: int
-
-
-class Stage(Protocol):
-    """One step. `handle`, `take` and `leave` are called from one thread, `note` and `tick` from another.
-
-    Most stages are maps and derive from `MapStage`. `tick_every_s` None: `tick` is never called. `is_risky`: the work
-    may end the process, as a decoder or a model can; only then are the attempts at a record counted.
-    """
-
-    tick_every_s: float | None
-    is_risky: bool
-
-    def handle(self, batch: Sequence[Record]) -> Outputs:
-        """What `batch` gives; sends nothing itself. May block for as long as the work takes.
-
-        A batch has records of partitions that were taken, in the order of each. Raises InternalError when the batch as
-        a whole cannot be worked on now; then nothing of it counts as done, and every partition is left and taken again.
-        """
-        ...
-
-    def take(self, at: TopicPartition, note: str) -> None:
-        """`at` is this worker's from here on, and goes on from what is committed: state is made again from the log.
-
-        `note` is what the worker before noted. May block. Raises BrokerError, or SetupError where it must not go on.
-        """
-        ...
-
-    def leave(self, at: TopicPartition) -> None:
-        """`at` is no longer this worker's, or was not committed: whatever is remembered of it is void."""
-        ...
-
-    def note(self, at: TopicPartition) -> str:
-        """A few words for the next owner of `at`, kept with each commit."""
-        ...
-
-    def tick(self, positions: Mapping[TopicPartition, Position], *, now_ms: int) -> tuple[Message, ...]:
-        """What is to be written about the partitions owned; with the broker's time, taken before `positions`."""
-        ...
-
-
-class MapStage:
-    """A stage without state: every record for itself."""
-
-    tick_every_s: float | None = None
-    is_risky: bool = True
-
-    def take(self, at: TopicPartition, note: str) -> None:
-        """Nothing to remember."""
-
-    def leave(self, at: TopicPartition) -> None:
-        """Nothing to forget."""
-
-    def note(self, at: TopicPartition) -> str:
-        """Nothing to say."""
-        return ""
-
-    def tick(self, positions: Mapping[TopicPartition, Position], *, now_ms: int) -> tuple[Message, ...]:
-        """Nothing to write."""
-        return ()
-
-
-class ErrorBudget:
-    """How many of the last records failed by our own fault."""
-
-    def __init__(self, *, last_records: int = LAST_RECORDS, max_failed: int = MAX_FAILED) -> None:
-        self._batches: deque[tuple[int, int]] = deque()
-        self._records = 0
-        self._last_records, self._max_failed = last_records, max_failed
-
-    def check(self, records: int, failed: int) -> None:
-        """Raises FaultRateError when too many would have failed with one more batch, of which `failed` did."""
-        failures, total = failed, records
-        for old_records, old_failed in reversed(self._batches):
-            if total >= self._last_records:
-                break
-            failures, total = failures + old_failed, total + old_records
-        if failed and failures > self._max_failed:
-            raise FaultRateError(
-                f"{failures} of the last {total} records failed by our own fault, more than {self._max_failed}: "
-                "stopping, so that good input does not end in the dead letters"
-            )
-
-    def spend(self, records: int, failed: int) -> None:
-        """Counts one batch that was committed."""
-        self._batches.append((records, failed))
-        self._records += records
-        while self._records - self._batches[0][0] >= self._last_records:
-            self._records -= self._batches.popleft()[0]
 
 
 class Loop:

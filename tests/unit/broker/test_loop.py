@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from framecue.broker.loop import ErrorBudget, Loop, LoopSettings, MapStage, Outputs, Position
+from framecue.broker.budget import ErrorBudget
+from framecue.broker.loop import Loop, LoopSettings
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message, Record, TopicPartition
+from framecue.broker.stage import MapStage, Outputs, Position
 from framecue.clock import FixedClock
 from framecue.errors import BrokerError, FaultRateError, InternalError, SetupError, StoreError
 from framecue.schemas.deadletter import parse_dead_letter

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from framecue.broker.loop import Outputs
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message, Record
+from framecue.broker.stage import Outputs
 from framecue.clock import FixedClock
 from framecue.errors import ModelError
 from framecue.models.protocols import Description, Picture

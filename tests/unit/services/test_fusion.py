@@ -11,8 +11,8 @@ import pytest
 from framecue.analysis.machine import Refused
 from framecue.analysis.settings import MachineSettings
 from framecue.analysis.words import PENDING_MAX
-from framecue.broker.loop import Outputs
 from framecue.broker.protocol import Message, Record
+from framecue.broker.stage import Outputs
 from framecue.clock import Clock, FixedClock
 from framecue.models.protocols import Model
 from framecue.schemas.annotation import Annotation

@@ -11,9 +11,9 @@ from typing import Literal
 
 import pytest
 
-from framecue.broker.loop import Outputs, Position
 from framecue.broker.protocol import NOTE_MAX, Record, TopicPartition
 from framecue.broker.publishing import dead_letter
+from framecue.broker.stage import Outputs, Position
 from framecue.clock import FixedClock
 from framecue.errors import InternalError, SetupError, SubtitleError
 from framecue.media.decoding import DecodedSegment
