@@ -46,7 +46,7 @@ def main() -> int:
         "",
         *(f"{n:>8}  deaths of {who} {where}" for (who, where), n in sorted(killer.deaths.items())),
     ]
-    lines += [f"{killer.total:>8}  deaths", "", *verdict.wrong]
+    lines += [f"{killer.total:>8}  deaths", f"{killer.stalls:>8}  stalls", "", *verdict.wrong]
     if killer.total < asked.kills:
         verdict.wrong.append(f"only {killer.total} deaths of {asked.kills}")
     lines.append(

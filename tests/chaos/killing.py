@@ -1,4 +1,4 @@
-"""Who dies when: workers, by SIGKILL, at any moment and at six points of a commit.
+"""Who dies when: workers, by SIGKILL, at any moment and at six points of a commit; and who is only thought dead.
 
 A record that was worked on at three deaths in a row is given up by design (`broker.attempts`). So a group is left alone
 while it works on something for the third time: as in life, where what kills workers at random does not wait for one
@@ -25,6 +25,8 @@ ARMED = 0.6
 """How many of those that come back die by themselves, at a point of a commit."""
 ATTEMPTS_MAX = 1
 """Noted in a group that may be killed: it dies at the next one, and once more if it is armed."""
+STALLED, STALL_S = 0.08, 9.0
+"""How many are stopped instead of killed, for longer than a session, and go on afterwards as if nothing were."""
 OUTSIDE = "at any moment"
 LOOK_S = 1.0
 
@@ -32,7 +34,8 @@ LOOK_S = 1.0
 class Killer:
     """Kills workers of `fleet` every `every_s` on average, and has them come back, some armed. From one thread.
 
-    `deaths` counts them by group and place, `unforeseen` are ends that were nobody's purpose.
+    `deaths` counts them by group and place, `stalls` those that were only stopped for a while; `unforeseen` are ends that
+    were nobody's purpose.
     """
 
     def __init__(self, fleet: Fleet, random: Random, *, every_s: float) -> None:
@@ -44,6 +47,8 @@ class Killer:
         self._next_s = time.monotonic() + every_s
         self.deaths: Counter[tuple[str, str]] = Counter()
         self.unforeseen: list[str] = []
+        self.stalls = 0
+        self._stalled: dict[tuple[str, str], float] = {}
 
     @property
     def total(self) -> int:
@@ -56,12 +61,21 @@ class Killer:
             return
         living = [worker for worker in self._fleet.workers.values() if worker.alive]
         if living and self._may_die(worker := self._random.choice(living)):
-            worker.kill()
-            self._killed.add((worker.name, worker.slot))
+            who = worker.name, worker.slot
+            if self._random.random() < STALLED:
+                worker.stop()
+                self._stalled[who] = time.monotonic() + STALL_S
+                self.stalls += 1
+            else:
+                worker.kill()
+                self._killed.add(who)
             self._next_s = time.monotonic() + self._random.expovariate(1 / self._every_s)
 
     def tend(self, *, armed: bool = False) -> None:
-        """Brings back who died, and counts."""
+        """Brings back who died, and counts; lets go on who was stopped for long enough."""
+        for who in [who for who, until_s in self._stalled.items() if time.monotonic() > until_s]:
+            del self._stalled[who]
+            self._fleet.worker(*who).cont()
         for worker in self._fleet.tend(self._fault_of if armed else lambda _: Fault()):
             self._count(worker)
 
