@@ -34,8 +34,8 @@ LOOK_S = 1.0
 class Killer:
     """Kills workers of `fleet` every `every_s` on average, and has them come back, some armed. From one thread.
 
-    `deaths` counts them by group and place, `stalls` those that were only stopped for a while; `unforeseen` are ends that
-    were nobody's purpose.
+    `deaths` counts them by group and place, `stalls` are of those that were only stopped for a while, `unforeseen` are
+    ends that were nobody's purpose.
     """
 
     def __init__(self, fleet: Fleet, random: Random, *, every_s: float) -> None:

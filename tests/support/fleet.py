@@ -93,6 +93,7 @@ class Worker:
         """SIGTERM, and stays away; its exit code. Raises TimeoutExpired where it does not end."""
         self.is_wanted = False
         self._signal(signal.SIGTERM)
+        self.cont()
         return self.process.wait(within_s)
 
     def last_lines(self, lines: int = LOG_LINES) -> str:
