@@ -23,8 +23,8 @@ from tests.support.light_service import POINTS, Fault
 WORKERS = (("ingest", "0"), ("ingest", "1"), ("fusion", "0"), ("fusion", "1"), ("projector", "0"))
 ARMED = 0.6
 """How many of those that come back die by themselves, at a point of a commit."""
-ATTEMPTS_MAX = 1
-"""Noted in a group that may be killed: it dies at the next one, and once more if it is armed."""
+NOTED_MAX = 1
+"""The attempt that is noted in a group that may die: it dies once more if it is armed, and no third time."""
 STALLED, STALL_S = 0.08, 9.0
 """How many are stopped instead of killed, for longer than a session, and go on afterwards as if nothing were."""
 OUTSIDE = "at any moment"
@@ -102,7 +102,7 @@ class Killer:
     def _may_die(self, worker: Worker) -> bool:
         """Whether nothing of its group is being tried again. While the broker is away nobody begins an attempt."""
         self._noted = self._attempts.look() or self._noted
-        return self._noted.get(worker.name, 0) <= ATTEMPTS_MAX
+        return self._noted.get(worker.name, 0) <= NOTED_MAX
 
 
 class Attempts(threading.Thread):
