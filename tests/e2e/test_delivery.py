@@ -74,12 +74,18 @@ def test_streams_wait_only_shortly_when_a_newcomer_joins_beside_a_slow_call(flee
         before = watch.owners("fusion")
         watch.push(["slow"], 0)
         fleet.until(lambda: b"slow" in watch.read().media)
-        fleet.start("fusion", "2")
-        joined_ms = fleet.until(lambda: SystemClock().now_ms() if "2" in watch.owners("fusion").values() else 0)
-        seqs = iter(range(1, 100))
-        last = _push_until(watch, streams, seqs, lambda: watch.has(["slow"], 0))
+        newcomer = fleet.start("fusion", "2")
+        joined_ms: list[int] = []
+
+        def is_slow_over() -> bool:
+            if not joined_ms and "runs as slot" in newcomer.last_lines():
+                joined_ms.append(SystemClock().now_ms())
+            return watch.has(["slow"], 0)
+
+        last = _push_until(watch, streams, is_slow_over)
         watch.wait_for(streams, last)
-        waits = _waits(watch, before, since_ms=joined_ms)
+        assert "2" in watch.owners("fusion").values()
+        waits = _waits(watch, before, since_ms=joined_ms[0])
         assert waits
         assert max(waits.values()) < JOIN_S * 1_000
         watch.check([*streams, "slow"], 1)
@@ -126,26 +132,28 @@ def test_only_the_record_that_kills_the_process_is_given_up(tmp_path: Path, kafk
         assert len(victim.ends) == 3
 
 
-def _push_until(watch: Watch, streams: list[str], seqs: Iterator[int], over: Callable[[], bool]) -> int:
+def _push_until(watch: Watch, streams: list[str], over: Callable[[], bool]) -> int:
     """A segment of each stream twice a second until that is so; the last number."""
-    state = {"at": 0.0, "seq": 0}
+    pushed_s: list[float] = []
 
     def pushing() -> bool:
-        if time.monotonic() - state["at"] > 0.5:
-            state["at"], state["seq"] = time.monotonic(), next(seqs)
-            watch.push(streams, int(state["seq"]))
+        if not pushed_s or time.monotonic() - pushed_s[-1] > 0.5:
+            pushed_s.append(time.monotonic())
+            watch.push(streams, len(pushed_s))
         return over()
 
     watch.fleet.until(pushing, within_s=SLOW_S + 60)
-    return int(state["seq"])
+    return len(pushed_s)
 
 
 def _waits(watch: Watch, before: dict[int, str], *, since_ms: int) -> dict[tuple[str, int], int]:
-    """How long each window took of streams that the slow worker does not have (any more), since the newcomer came."""
+    """How long each window took of streams that the slow worker does not have (any more); its own since the join."""
     after = watch.owners("fusion")
     held_up = before[partition_of("slow", PARTITIONS)]
-    return {
-        at: watch.written_ms[at] - max(pushed, since_ms)
-        for at, pushed in watch.pushed_ms.items()
-        if at[0] != "slow" and after[partition_of(at[0], PARTITIONS)] != held_up and at[1] > 0
-    }
+    waits = {}
+    for (stream, start_ms), pushed_ms in watch.pushed_ms.items():
+        partition = partition_of(stream, PARTITIONS)
+        if stream != "slow" and after[partition] != held_up and start_ms > 0:
+            begin_ms = max(pushed_ms, since_ms) if before[partition] == held_up else pushed_ms
+            waits[stream, start_ms] = watch.written_ms[stream, start_ms] - begin_ms
+    return waits
