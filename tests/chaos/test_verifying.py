@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -15,18 +15,29 @@ from framecue.clock import FixedClock
 from framecue.errors import InternalError
 from framecue.media.pool import DecoderPool
 from framecue.schemas.results import read_result, to_json
+from framecue.store.protocol import Store
 from framecue_services.cli.embedded import EmbeddedPipeline
-from tests.chaos.playing import RULES, Film, films
-from tests.chaos.verifying import Session, Topics, counted, faults, verify
+from framecue_services.projector.worker import has_picture
+from tests.chaos.playing import RULES, films
+from tests.chaos.verifying import Session, Topics, counted, faults, verify, wrong_pictures
 from tests.support.encoders import light_model
 
 SETTINGS = MachineSettings()
 Edit = Callable[[list[Record]], None]
 
 
-@pytest.fixture(scope="module")
-def played() -> Iterator[tuple[Topics, list[Session], list[str]]]:
+@dataclass(frozen=True)
+class Played:
     """A run in one process where nothing went wrong, and what the verifier says of it."""
+
+    topics: Topics
+    store: Store
+    sessions: list[Session]
+    wrong: list[str]
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[Played]:
     acting, clock = films(3, streams=4, seconds=30), FixedClock(1_700_000_000_000)
     with (
         DecoderPool(1) as pool,
@@ -40,18 +51,14 @@ def played() -> Iterator[tuple[Topics, list[Session], list[str]]]:
             running.broker.commit([sent.message])
             for _ in running.pump():
                 pass
-        verdict = verify(running.broker, running.store, settings=SETTINGS, sessions=_sessions(acting), clock=clock)
-        yield Topics.read(running.broker), _sessions(acting), verdict.wrong
+        sessions = [session for film in acting for session in film.sessions]
+        verdict = verify(running.broker, running.store, settings=SETTINGS, sessions=sessions, clock=clock)
+        yield Played(Topics.read(running.broker), running.store, sessions, verdict.wrong)
 
 
-def _sessions(acting: Sequence[Film]) -> list[Session]:
-    return [session for film in acting for session in film.sessions]
-
-
-def test_nothing_is_wrong_where_nothing_went_wrong(played: tuple[Topics, list[Session], list[str]]) -> None:
-    topics, _, wrong = played
-    assert not wrong
-    counts = counted(topics)
+def test_nothing_is_wrong_where_nothing_went_wrong(played: Played) -> None:
+    assert not played.wrong
+    counts = counted(played.topics)
     assert all(
         counts[what] for what in ("events", "revisions above 1", "dead letters of ingest: UnsupportedMediaError")
     )
@@ -103,19 +110,25 @@ def _given_up(records: list[Record]) -> None:
         ("deadletter", _given_up, r"was given up by fusion: InternalError: 3 attempts"),
     ],
 )
-def test_a_planted_fault_is_found(
-    played: tuple[Topics, list[Session], list[str]], topic: str, edit: Edit, said: str
-) -> None:
-    topics, sessions, _ = played
+def test_a_planted_fault_is_found(played: Played, topic: str, edit: Edit, said: str) -> None:
+    topics = played.topics
     partition = max(topics.partitions, key=lambda p: len(topics.of(topic, p)))
-    found = list(faults(_edited(topics, topic, partition, edit), SETTINGS, sessions))
+    found = list(faults(_edited(topics, topic, partition, edit), SETTINGS, played.sessions))
     assert any(re.search(said, sentence) for sentence in found), found
 
 
-def test_a_run_without_a_window_is_found(played: tuple[Topics, list[Session], list[str]]) -> None:
-    topics, sessions, _ = played
-    one_more = [replace(sessions[0], windows=sessions[0].windows + 1), *sessions[1:]]
-    assert any("must have" in sentence for sentence in faults(topics, SETTINGS, one_more))
+def test_a_run_without_a_window_is_found(played: Played) -> None:
+    first, *others = played.sessions
+    one_more = [replace(first, windows=first.windows + 1), *others]
+    assert any("must have" in sentence for sentence in faults(played.topics, SETTINGS, one_more))
+
+
+def test_another_picture_is_found(played: Played) -> None:
+    assert not any(wrong_pictures(played.topics, played.store))
+    event = next(e for stream in played.store.streams() for e in played.store.events(stream) if has_picture(e))
+    played.store.put_evidence(event.id, b"another", sequence=event.sequence + 1)
+    (said,) = wrong_pictures(played.topics, played.store)
+    assert event.id in said
 
 
 def _edited(topics: Topics, topic: str, partition: int, edit: Edit) -> Topics:

@@ -39,6 +39,7 @@ from framecue.store.protocol import Store
 from framecue_services.fusion.folding import Folder
 from framecue_services.fusion.worker import refused_letters
 from framecue_services.projector.view import differences
+from framecue_services.projector.worker import has_picture
 from tests.support.encoders import light_model
 
 INPUT = (SEGMENTS.name, SUBTITLES.name)
@@ -94,6 +95,7 @@ def verify(
         *faults(topics, settings, sessions),
         *(f"store: {what}" for what in differences(broker, store, clock=clock)),
     ]
+    wrong += wrong_pictures(topics, store)
     return Verdict(counted(topics), wrong)
 
 
@@ -218,6 +220,17 @@ def incomplete(topics: Topics, sessions: Sequence[Session], *, window_ms: int) -
         for run in got:
             if run != set(range(min(run), min(run) + len(run) * window_ms, window_ms)):
                 yield f"{stream}: a run with a hole: {sorted(run)}"
+
+
+def wrong_pictures(topics: Topics, store: Store) -> Iterator[str]:
+    """The picture of each event that the store shows is the one its newest state names."""
+    media = {(record.partition, record.offset): record for record in topics.all(MEDIA.name)}
+    for event in (event for stream in store.streams() for event in store.events(stream)):
+        if has_picture(event):
+            ref = event.evidence.frames[0]
+            named = unpack_media(media[ref.partition, ref.offset].value or b"")
+            if not isinstance(named, SegmentMedia) or store.evidence(event.id) != named.frames[ref.index].jpeg:
+                yield f"store: the picture of {event.id} is not the one that sequence {event.sequence} names"
 
 
 def false_alarms(topics: Topics, settings: MachineSettings) -> Iterator[str]:
