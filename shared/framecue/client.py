@@ -126,6 +126,7 @@ class Client:
         start: Fraction | int | str | None = None,
         cues: Iterable[CueIn] = (),
         warnings: Iterable[str] = (),
+        lag_ms: int | None = None,
         captured_at_ms: int | None = None,
         program: int | None = None,
         end: bool = False,
@@ -135,8 +136,8 @@ class Client:
 
         Without the rest the container's own clock counts. `session` names one run, `seq` counts its segments from 0,
         so that one sent twice counts once; `start` is the media time of its first picture in exact seconds
-        (`1001/24000`); `cues` are the words that begin in it, `captured_at_ms` is the wall time of its first picture,
-        `end` closes the run.
+        (`1001/24000`); `cues` are the words that begin in it, and appear `lag_ms` after they are said; `captured_at_ms`
+        is the wall time of its first picture, `end` closes the run.
 
             client.push_segment("cam1", data, session="2026-02-03", seq=0, start=0,
                                 cues=[CueIn(start_ms=500, end_ms=1500, text="Good morning!")])
@@ -148,6 +149,7 @@ class Client:
             start=start,
             cues=tuple(cues),
             warnings=tuple(warnings),
+            lag_ms=lag_ms,
             captured_at_ms=captured_at_ms,
             program=program,
             end=end,

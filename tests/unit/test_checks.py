@@ -156,8 +156,8 @@ def test_shared():
 def suite(tmp_path: Path) -> Path:
     """A small suite that skips, under the real conftest, with no shared folder beside it."""
     root = tmp_path / "checkout"
-    (root / "tests" / "support").mkdir(parents=True)
-    for name in ("pyproject.toml", "tests/conftest.py", "tests/support/paths.py"):
+    shutil.copytree(REPO / "tests" / "support", root / "tests" / "support")
+    for name in ("pyproject.toml", "tests/conftest.py"):
         shutil.copy(REPO / name, root / name)
     (root / "tests" / "test_skipping.py").write_text(SKIPPING)
     return root

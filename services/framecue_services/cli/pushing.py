@@ -76,7 +76,7 @@ def push_film(request: PushRequest) -> int:
     limits = settings.ingest.limits()
     info = probe(request.film, limits=limits)
     lag_ms = settings.analysis.lag_ms if request.lag_ms is None else request.lag_ms
-    words = _words(request, info, shift_ms=settings.analysis.lag_ms - lag_ms)
+    words = _words(request, info)
     unread = tuple(dict.fromkeys((*info.warnings, *words.warnings)))
     for sentence in (*words.sources, *unread):
         err.print(f"framecue: {clean(sentence)}", markup=False)
@@ -87,7 +87,7 @@ def push_film(request: PushRequest) -> int:
         seconds=Fraction(str(request.segment_seconds)),
         session=session,
         limits=limits,
-        lag_ms=settings.analysis.lag_ms,
+        lag_ms=lag_ms,
         warnings=unread,
         rounds="endless" if request.loop else "one",
     )
@@ -100,6 +100,7 @@ def push_film(request: PushRequest) -> int:
         sending = Sending(client, stream, stop=stop, say=lambda text: err.print(f"framecue: {text}", markup=False))
         began_at_ms, began_s = wall.now_ms(), time.monotonic()
         for piece in pieces:
+            piece = piece.told(lag_ms=request.lag_ms)
             if request.realtime:
                 stop.wait(max(0.0, began_s + float(piece.end) - time.monotonic()))
                 piece = piece.told(captured_at_ms=began_at_ms + to_ms(piece.start))
@@ -193,11 +194,9 @@ class Sending:
         self._waiting.clear()
 
 
-def _words(request: PushRequest, info: MediaInfo, *, shift_ms: int) -> Words:
-    """The film's words, moved by `shift_ms`: a lag is taken off by the deployment, which knows one of its own only."""
+def _words(request: PushRequest, info: MediaInfo) -> Words:
     found = sidecars(request.film) if request.subtitles is None else ()
-    words = read_words(request.film, request.subtitles or (), found=found, info=info)
-    return replace(words, cues=tuple(_shifted(cue, shift_ms) for cue in words.cues))
+    return read_words(request.film, request.subtitles or (), found=found, info=info)
 
 
 def _going_on(headers: SegmentHeaders, seq: int, began: Fraction) -> SegmentHeaders:

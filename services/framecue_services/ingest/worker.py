@@ -177,6 +177,7 @@ class IngestWorker(MapStage):
             seq=said.seq,
             start=said.start,
             end=said.end,
+            lag_ms=said.lag_ms,
             captured_at_ms=said.captured_at_ms,
             traceparent=said.traceparent,
             container=decoded.container,

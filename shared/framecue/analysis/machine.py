@@ -258,7 +258,8 @@ class StreamMachine:
     def _accept(self, fold: EpochFold, segment: SegmentFeatures, placement: Placement) -> None:
         epoch = fold.state
         fold.end_signal_lost(placement.begin_ms, "back")
-        words = self._placed(fold, segment.cues, segment.origin, self._settings.lag_ms, placement)
+        lag_ms = self._settings.lag_ms if segment.lag_ms is None else segment.lag_ms
+        words = self._placed(fold, segment.cues, segment.origin, lag_ms, placement)
         late = fold.add_words(words)
         fold.accept(segment, placement, gap=placement.place is Place.GAP)
         self._count("late_cues", late)

@@ -52,6 +52,11 @@ class SegmentFacts(Wire):
     seq: int | None = None
     start: Seconds | None = Field(None, description="media time of the first video frame, where a header says it")
     end: bool = False
+    lag_ms: int | None = Field(
+        None,
+        description="between what is said and its cue here; written only where a header says it",
+        exclude_if=lambda lag_ms: lag_ms is None,
+    )
     captured_at_ms: int | None = None
     traceparent: str | None = None
     container: str

@@ -54,6 +54,7 @@ class SegmentHeaders(Wire):
     warnings: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
         (), max_length=20, description="sentences: what the sender could not read of its source"
     )
+    lag_ms: int | None = Field(None, ge=0, le=600_000, description="between what is said and its cue here")
     captured_at_ms: int | None = None
     program: int | None = Field(None, ge=1, le=65535)
     end: bool = False
@@ -130,6 +131,8 @@ def parse_segment_headers(headers: Iterable[tuple[str, bytes]]) -> SegmentHeader
                     found["cues"] = parse_cues(raw)
                 case "framecue-warnings":
                     found["warnings"] = json.loads(_text(name, raw))
+                case "framecue-lag-ms":
+                    found["lag_ms"] = _text(name, raw)
                 case "framecue-captured-at":
                     found["captured_at_ms"] = parse_rfc3339(_text(name, raw))
                 case "framecue-end":
@@ -162,6 +165,8 @@ def segment_headers(headers: SegmentHeaders) -> Headers:
         out.append(("framecue-cues", json.dumps(cues, ensure_ascii=False).encode()))
     if headers.warnings:
         out.append(("framecue-warnings", json.dumps(headers.warnings, ensure_ascii=False).encode()))
+    if headers.lag_ms is not None:
+        out.append(("framecue-lag-ms", str(headers.lag_ms).encode()))
     if headers.captured_at_ms is not None:
         out.append(("framecue-captured-at", rfc3339(headers.captured_at_ms).encode()))
     if headers.end:

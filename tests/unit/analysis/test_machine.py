@@ -242,6 +242,11 @@ WORDS = [
         (log.text(cue(0, 0, "said at 1500", clock="live", source="live"), lag_ms=3000, at_ms=1_004_500),
          "A 0 r2 present"),
     ]),
+    Case("words of a segment with a lag", "what its header says is taken off, not the deployment's", lambda log: [
+        (log.segment(0, 2000), "A 0 r1"),
+        (log.segment(2000, 4000, cues=[cue(2500, 3500, "said at 0.5 s")], lag_ms=2000),
+         "A 0 r2 present", "A 2000 r1 pending"),
+    ]),
     Case("text for a run that is over", "is counted, and opens nothing", lambda log: [
         *plain(log, 0, 2000, session="s1"),
         (log.segment(0, 2000, session="s2"), "A 0 r2 final", "A 0 r1 @1"),
