@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import bench_embed, bench_fold, bench_ingest, bench_start
+from tests.benchmarks import bench_delivery, bench_embed, bench_fold, bench_ingest, bench_latency, bench_start
 from tests.benchmarks.report import show
 
-show([*bench_ingest.run(), *bench_embed.run(), *bench_fold.run(), *bench_start.run()])
+show(
+    [
+        *bench_ingest.run(),
+        *bench_embed.run(),
+        *bench_fold.run(),
+        *bench_start.run(),
+        *bench_delivery.run(),
+        *bench_latency.run(),
+    ]
+)

@@ -81,7 +81,6 @@ def run() -> list[Row]:
     rows = [Row(f"in Redis, p{p}", percentile(whole, p), "ms", f"<= {goal}", against) for p, goal in goals.items()]
     for name, times in zip(PARTS, zip(*(passage.parts for passage in passages), strict=True), strict=True):
         rows.append(Row(f"  {name}, p50", percentile(times, 50), "ms", "<= 500", "of that"))
-        rows.append(Row(f"  {name}, p99", percentile(times, 99), "ms", "<= 1000", "of that"))
     return rows
 
 
@@ -212,7 +211,7 @@ def _seq(record: Record) -> int:
     return int(dict(record.headers)["framecue-seq"])
 
 
-def _until(condition: Callable[[], bool], *, within_s: float = 60) -> None:
+def _until(condition: Callable[[], bool], *, within_s: float = 180) -> None:
     end_s = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > end_s:
