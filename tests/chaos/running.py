@@ -70,7 +70,9 @@ def run(
     verdict.wrong += killer.unforeseen
     verdict.wrong += [f"process {pid} outlived its worker" for pid in fleet.left_behind()]
     verdict.wrong += [
-        f"{w.name} {w.slot} ended with code {code}" for w in fleet.workers.values() if (code := w.process.poll())
+        f"{w.name} {w.slot} ended with code {w.process.poll()}\n{w.last_lines()}"
+        for w in fleet.workers.values()
+        if w.process.poll() != 0 and not w.died_on_purpose
     ]
     verdict.wrong += [] if player.failed is None else [f"the player failed: {player.failed!r}"]
     return verdict, killer
@@ -136,11 +138,11 @@ def _drain(fleet: Fleet, killer: Killer) -> None:
     """Nobody dies any more; stage by stage, until all that was written is read and made into what it must be."""
     _await(fleet, killer, fleet.ready, "all workers ready")
     _await(fleet, killer, lambda: not any(unaccounted_input(Topics.read(fleet.broker))), "all input taken in")
-    _leave(fleet, "ingest")
+    _leave(fleet, killer, "ingest")
     _await(fleet, killer, lambda: not any(unaccounted_media(Topics.read(fleet.broker))), "all media folded")
-    _leave(fleet, "fusion")
+    _leave(fleet, killer, "fusion")
     _await(fleet, killer, lambda: not differences(fleet.broker, fleet.store), "all results in the store")
-    _leave(fleet, "projector")
+    _leave(fleet, killer, "projector")
 
 
 def _await(fleet: Fleet, killer: Killer, condition: Callable[[], bool], what: str) -> None:
@@ -157,7 +159,9 @@ def _await(fleet: Fleet, killer: Killer, condition: Callable[[], bool], what: st
     _log.warning("not within %.0f s: %s\n%s", THROUGH_S, what, fleet.logs())
 
 
-def _leave(fleet: Fleet, name: str) -> None:
-    for worker in fleet.workers.values():
-        if worker.name == name:
-            worker.terminate(within_s=LEAVE_S)
+def _leave(fleet: Fleet, killer: Killer, name: str) -> None:
+    """Ends the workers of a group in good order; some may still be armed, and come back before."""
+    workers = [worker for worker in fleet.workers.values() if worker.name == name]
+    _await(fleet, killer, lambda: all(worker.ready for worker in workers), f"{name} ready")
+    for worker in workers:
+        worker.terminate(within_s=LEAVE_S)

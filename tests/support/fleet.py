@@ -34,7 +34,7 @@ from framecue.schemas.segment import Headers
 from framecue.schemas.topics import SEGMENTS, SUBTITLES
 from framecue.settings import child_environment
 from framecue.store.redis import RedisStore
-from tests.support.light_service import Fault
+from tests.support.light_service import PURPOSE, Fault
 from tests.support.paths import REPO
 
 T = TypeVar("T")
@@ -75,6 +75,11 @@ class Worker:
     @property
     def ready(self) -> bool:
         return self.alive and self.ready_file.exists()
+
+    @property
+    def died_on_purpose(self) -> bool:
+        """Whether the process died of its fault."""
+        return self.process.poll() == -signal.SIGKILL and self.last_lines(1).startswith(PURPOSE)
 
     def kill(self) -> None:
         """SIGKILL, to it alone: its children must see to themselves. Comes back while somebody waits."""

@@ -29,6 +29,8 @@ POINTS: tuple[Point, ...] = (
     "before flush", "after flush", "before offsets", "after offsets", "before commit", "after commit"
 )  # fmt: skip
 """Where a worker may die in the transaction of its batch."""
+PURPOSE = "dies on purpose"
+"""Its last line, where it dies of its fault."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def _holds(record: Record, mark: bytes) -> bool:
 
 
 def _die(where: str) -> None:
-    sys.stderr.write(f"dies on purpose: {where}\n")
+    sys.stderr.write(f"{PURPOSE}: {where}\n")
     sys.stderr.flush()
     os.kill(os.getpid(), signal.SIGKILL)
 
