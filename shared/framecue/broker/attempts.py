@@ -28,13 +28,14 @@ class Attempts:
     """At what follows the committed offset of one partition.
 
     `stored` is the attempt that the log notes (0: none is under way; -1: unknown), `died` how many ended a process.
-    Offsets before `until` are suspect; `at_once` of them are tried together.
+    Offsets before `until` are suspect; `at_once` of them are tried together. What stands at `end` or later came later.
     """
 
     stored: int
     died: int = 0
     until: int = -1
     at_once: int = 1 << 30
+    end: int = -1
 
     @classmethod
     def seen(cls, stored: int, *, committed: int, end: int) -> Attempts:
@@ -42,7 +43,7 @@ class Attempts:
         if stored <= 0 or committed >= end:
             return cls(stored)
         few = A_FEW if stored == 1 else 1
-        return cls(stored, stored, min(end, committed + SUSPECTS.get(stored, 1)), few)
+        return cls(stored, stored, min(end, committed + SUSPECTS.get(stored, 1)), few, end)
 
     def now(self, offset: int) -> int:
         """The number of the next attempt, which begins with `offset`."""
@@ -51,6 +52,11 @@ class Attempts:
     def is_suspect(self, offset: int) -> bool:
         """Whether what stands at `offset` may be what ended the process, or failed."""
         return offset < self.until
+
+    def reach(self, offset: int) -> None:
+        """The first record after what is committed stands at `offset`: the markers before it ended no process."""
+        if offset < self.end:
+            self.until = max(self.until, offset + 1)
 
     def suspect(self, until: int, *, tried: int) -> None:
         """`tried` records at once before `until` failed: fewer are tried next time."""

@@ -179,19 +179,28 @@ class Loop:
         """Reads again from what is committed, with state that rests on nothing else."""
         if not self._must_start_over:
             return
-        self._queue.clear()
         self._done.clear()
         self._chores.clear()
         if self._working is not None:
             self._working.void = self._working.places
-        for at, owned in self._owned.items():
+        for at in self._owned:  # what was read of others waits until they are taken
+            self._queue.drop(at)
+        kept = self._owned.keys() & self._consumer.assignment().keys()  # the rest goes when hands are changed
+        for at in kept:
+            owned = self._owned[at]
             owned.committed = self._consumer.committed(at)
             _, owned.note = _read_note(self._consumer.note(at))
             owned.attempts.stored = -1
             self._consumer.seek(at, owned.committed)
-        for at in self._owned:
+        self._condemned = {(at, n): e for (at, n), e in self._condemned.items() if self._is_to_come(at, n)}
+        for at, offset in self._condemned:  # the letter was not written: still alone, and not worked on again
+            self._owned[at].attempts.suspect(offset + 1, tried=1)
+        for at in kept:
             self._take(at, forget=True)
         self._must_start_over = False
+
+    def _is_to_come(self, at: TopicPartition, offset: int) -> bool:
+        return at in self._owned and offset >= self._owned[at].committed
 
     # 2: read
 
@@ -208,23 +217,29 @@ class Loop:
         if self._working is not None and not records:
             wait((self._working.future,), timeout=timeout_s)  # nothing that comes meanwhile could be worked on
         self._queue.extend(records)
+        if self._must_start_over:
+            raise BrokerError("what was done could not be written before a handover")
 
     # 3: change hands
 
     def _change_hands(self) -> None:
         assignment = self._consumer.assignment()
         gone = [at for at, owned in self._owned.items() if assignment.get(at) != owned.number]
-        for at in gone:
-            self._drop(at)
+        taken = {}
         for at, number in assignment.items():
-            if at not in self._owned:
+            if at not in self._owned or at in gone:
                 committed, end = self._consumer.committed(at), self._consumer.end(at)
                 attempt, note = _read_note(self._consumer.note(at))
                 attempt = attempt if self._stage.is_risky else 0
-                if at in gone:  # and back within one poll: what was read since, and the position, tell nothing
-                    self._consumer.seek(at, committed)
-                self._owned[at] = _Owned(number, committed, note, Attempts.seen(attempt, committed=committed, end=end))
-                self._take(at)
+                taken[at] = _Owned(number, committed, note, Attempts.seen(attempt, committed=committed, end=end))
+        # All is asked by now: what raises from here on would leave records that were read, and that nobody owns.
+        for at in gone:
+            self._drop(at)
+            if at in taken:  # back within one poll: what was read since, and the position, tell nothing
+                self._consumer.seek(at, taken[at].committed)
+        for at, owned in taken.items():
+            self._owned[at] = owned
+            self._take(at)
 
     def _drop(self, at: TopicPartition) -> None:
         """`at` is somebody else's: what was read of it, and made of that, is theirs to do again."""
@@ -293,14 +308,17 @@ class Loop:
     def _next_batch(self) -> list[Record]:
         """What is worked on next: of a suspect partition only a little, alone, and with everything before committed."""
         for at, owned in self._owned.items():
-            if not owned.attempts.is_suspect(owned.committed):  # nor is what follows it
+            attempts = owned.attempts
+            if not attempts.is_suspect(owned.committed):  # nor is what follows it
                 continue
             front = self._queue.front(at)
-            if front is None or not owned.attempts.is_suspect(front.offset):
+            if front is None:
                 continue
             if self._done:
                 return []
-            attempts = owned.attempts
+            attempts.reach(front.offset)
+            if not attempts.is_suspect(front.offset):
+                continue
             if attempts.died >= ATTEMPTS_MAX:
                 self._condemned[_spot(front)] = InternalError(f"{attempts.died} attempts at it ended the process")
             at_once = 1 if _spot(front) in self._condemned else attempts.at_once
@@ -379,13 +397,17 @@ class Loop:
         """Partitions go to another member: what is done is written, and what is not was not an attempt that died."""
         if self._must_start_over:
             return
-        if self._done:
-            self._commit()
-        leaving = [at for at in partitions if at in self._owned]
-        offsets = {at: self._owned[at].committed for at in leaving}
-        notes = {at: _write_note(self._owned[at].attempts.died, self._stage.note(at)) for at in leaving}
-        if offsets:
-            self._broker.commit((), consumer=self._consumer, offsets=offsets, notes=notes)
+        try:
+            if self._done:
+                self._commit()
+            leaving = [at for at in partitions if at in self._owned]
+            offsets = {at: self._owned[at].committed for at in leaving}
+            notes = {at: _write_note(self._owned[at].attempts.died, self._stage.note(at)) for at in leaving}
+            if offsets:
+                self._broker.commit((), consumer=self._consumer, offsets=offsets, notes=notes)
+        except BaseException:
+            self._must_start_over = True  # what was done of the partitions that stay is lost too
+            raise
 
     def _finish(self) -> None:
         """Waits a while for the work that is under way, commits it, says that nothing died, and leaves."""

@@ -49,6 +49,15 @@ def test_after_a_record_that_was_given_up_its_neighbours_are_tried_as_ever() -> 
     assert not attempts.is_suspect(11)
 
 
+def test_the_first_record_is_suspect_behind_any_markers_and_not_when_it_came_later() -> None:
+    attempts = Attempts.seen(3, committed=10, end=90)
+    attempts.reach(80)
+    assert (attempts.now(80), attempts.now(81)) == (4, 1)
+    attempts = Attempts.seen(3, committed=10, end=11)
+    attempts.reach(11)
+    assert attempts.now(11) == 1
+
+
 def test_what_failed_is_tried_with_less_at_once() -> None:
     attempts = Attempts(1)
     attempts.suspect(40, tried=32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,8 @@ import pytest
 
 from framecue.broker.budget import ErrorBudget
 from framecue.broker.loop import Loop, LoopSettings
-from framecue.broker.memory import MemoryBroker
-from framecue.broker.protocol import Message, Record, TopicPartition
+from framecue.broker.memory import MemoryBroker, MemoryConsumer
+from framecue.broker.protocol import Consumer, Handover, Message, Record, TopicPartition
 from framecue.broker.stage import MapStage, Outputs, Position
 from framecue.clock import FixedClock
 from framecue.errors import BrokerError, FaultRateError, InternalError, SetupError, StoreError
@@ -155,6 +156,64 @@ def test_after_a_failure_state_is_made_again_and_the_batch_comes_again() -> None
     assert written(broker) == numbers(2)
 
 
+def test_what_was_read_of_a_partition_that_could_not_be_taken_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker, away, end = filled(8, partitions=2), [BrokerError("away")], MemoryConsumer.end
+
+    def end_once_away(self: MemoryConsumer, at: TopicPartition) -> int:
+        if at.partition == 1 and away:
+            raise away.pop()
+        return end(self, at)
+
+    monkeypatch.setattr(MemoryConsumer, "end", end_once_away)
+    assert len(persist(loop(broker, Doing(copied)))) == 1
+    assert sorted(v for v in written(broker) if v is not None) == numbers(8)
+
+
+def test_what_could_not_be_written_before_a_handover_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Leaving(MemoryBroker):
+        """Asks, when told to, for what must be written before a handover; what that raises is only logged."""
+
+        ask = False
+
+        def consumer(self, group: str, topics: Sequence[str], *, before_handover: Handover | None = None) -> Consumer:
+            member = super().consumer(group, topics)
+            poll = member.poll
+
+            def asking(max_records: int, *, timeout_s: float = 0.0) -> Sequence[Record]:
+                if self.ask and before_handover is not None:
+                    self.ask = False
+                    monkeypatch.setattr(self, "commit", refused)
+                    with contextlib.suppress(BrokerError):
+                        before_handover([TopicPartition("media", 1)])
+                    monkeypatch.delattr(self, "commit")
+                return poll(max_records, timeout_s=timeout_s)
+
+            monkeypatch.setattr(member, "poll", asking)
+            return member
+
+    def refused(*_: object, **__: object) -> None:
+        raise BrokerError("the group was rebalanced")
+
+    def work(batch: Sequence[Record]) -> Outputs:
+        if batch[0].value == b"2":
+            assert gate.wait(10)
+        return copied(batch)
+
+    broker, gate = Leaving(partitions=2), threading.Event()
+    broker.commit([Message("media", None, n, partition=0) for n in numbers(4)])
+    with ThreadPoolExecutor(1) as executor:
+        settings = LoopSettings(max_records=2, commit_every_ms=60_000)
+        stage = Doing(work)
+        running = Loop(broker, stage, group="g", topics=["media"], settings=settings, executor=executor)
+        _until(running, lambda: len(stage.batches) == 2)  # one waits for its commit, one is under way
+        broker.ask = True
+        with pytest.raises(BrokerError, match="before a handover"):
+            running.run_once()
+        gate.set()
+        _until(running, lambda: len(written(broker)) >= 4)
+    assert written(broker) == numbers(4)
+
+
 def test_a_record_that_always_raises_costs_itself_alone() -> None:
     broker = filled(20)
     raised = persist(loop(broker, stage := Doing(failing(KeyError("a bug"), on=b"7"))))
@@ -205,6 +264,35 @@ def test_a_record_that_ends_the_process_is_given_up_after_three_times(killer: in
     assert kills == 3
     assert reasons(broker) == ["3 attempts at it ended the process"]
     assert written(broker) == [n for n in numbers(60) if n != b"%d" % killer]
+
+
+def test_a_record_behind_what_is_never_read_is_given_up_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction's marker stands at the offset that is committed, so nothing is ever read there."""
+    broker, poll = filled(60), MemoryConsumer.poll
+
+    def without_markers(self: MemoryConsumer, n: int, *, timeout_s: float = 0.0) -> Sequence[Record]:
+        return [r for r in poll(self, n, timeout_s=timeout_s) if r.offset not in (0, 30, 31)]
+
+    class Killed(BaseException):
+        """Ends the process, as far as the loop can tell."""
+
+    def work(batch: Sequence[Record]) -> Outputs:
+        if any(r.value in (b"1", b"32") for r in batch):
+            raise Killed
+        return copied(batch)
+
+    monkeypatch.setattr(MemoryConsumer, "poll", without_markers)
+    kills = 0
+    for _ in range(20):
+        running = loop(broker, Doing(work), max_records=31)
+        try:
+            list(running.drain())
+            break
+        except Killed:
+            kills += 1
+            running.close()
+    assert (kills, reasons(broker)) == (6, ["3 attempts at it ended the process"] * 2)
+    assert written(broker) == [n for n in numbers(60) if n not in (b"0", b"1", b"30", b"31", b"32")]
 
 
 def test_a_stage_whose_work_is_harmless_loses_nothing_however_often_it_is_killed() -> None:
