@@ -105,6 +105,21 @@ def test_work_of_a_member_that_the_group_gave_up_is_refused_and_nobody_sees_it(
     assert written(stays) == [b"out"]
 
 
+def test_offsets_that_were_refused_do_not_come_with_the_next_ones(worker: Callable[[str], TidyKafkaBroker]) -> None:
+    """The client keeps them over an abort: records whose results were never written would count as done."""
+    broker, other = worker("0"), worker("1")
+    broker.commit([Message("media", None, b"in", partition=1)])
+    consumer = broker.consumer("g", ["media"])
+    record, before = read_one(consumer), dict(consumer.assignment())
+    membership = consumer._client.group_metadata()  # type: ignore[attr-defined]
+    other._admin.remove_member(membership.group_id, membership.group_instance_id, membership.member_id)
+    with pytest.raises(BrokerError, match="rebalanced"):
+        broker.commit([OUT], consumer=consumer, offsets={AT: record.offset + 1})
+    wait_for(lambda: owns_all(consumer)() and not before.items() & consumer.assignment().items(), consumer)
+    broker.commit((), consumer=consumer, offsets={TopicPartition("media", 2): 0})
+    assert (written(broker), consumer.committed(AT)) == ([], 0)
+
+
 def test_a_producer_that_lost_its_id_is_made_again(
     connection: KafkaConnection, worker: Callable[[str], TidyKafkaBroker]
 ) -> None:

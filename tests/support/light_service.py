@@ -123,7 +123,7 @@ def _arm(point: Point, first: int) -> None:
     begin = TransactionManager.begin_transaction
 
     def is_of_group(transactions: Any) -> bool:
-        """What commits no offsets, ticks for one, has transactions under another id."""
+        """What no member of a group writes has transactions under another id."""
         return transactions is not None and ".messages-" not in transactions.transactional_id
 
     def counted(transactions: Any) -> None:

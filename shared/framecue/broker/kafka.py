@@ -55,7 +55,11 @@ class KafkaBroker:
         self._counts: dict[str, int] = {}
         self._time = BrokerTime()
         self._lock = threading.Lock()
-        self._counts.update(self._admin.counts(list(TOPICS)))
+        try:
+            self._counts.update(self._admin.counts(list(TOPICS)))
+        except BaseException:
+            self.close()  # whoever tries again makes another one
+            raise
 
     def partitions(self, topic: str) -> int:
         name = known_topic(topic).name
@@ -89,17 +93,19 @@ class KafkaBroker:
         notes: Notes | None = None,
     ) -> None:
         sends = [self._checked(message) for message in messages]
-        if not offsets:
-            if sends:
-                self._learn(sends, self._transactions_of(None).commit(sends, None))
+        ours = consumer if isinstance(consumer, KafkaConsumer) else None
+        group = None
+        if offsets:
+            if ours is None:
+                raise BrokerError("offsets can be committed only through a consumer of this broker that is open")
+            group = ours.group_offsets(offsets, notes or {})
+        elif not sends:
             return
-        if not isinstance(consumer, KafkaConsumer):
-            raise BrokerError("offsets can be committed only through a consumer of this broker that is open")
-        group = consumer.group_offsets(offsets, notes or {})
         try:
-            self._learn(sends, self._transactions_of(consumer.group).commit(sends, group))
+            # Also without offsets under the group's id: what a worker leaves open when it dies, its successor ends.
+            self._learn(sends, self._transactions_of(ours and ours.group).commit(sends, group))
         except FencedError as e:
-            if consumer.is_displaced():
+            if ours is not None and ours.is_displaced():
                 raise displaced(self._connection) from e
             raise
 

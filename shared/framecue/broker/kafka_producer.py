@@ -192,7 +192,9 @@ class Transactions:
 
     def _abort(self) -> None:
         try:
-            self._wait(self._producer._transaction_manager.begin_abort())
+            transaction = self._producer._transaction_manager
+            self._wait(transaction.begin_abort())
+            transaction._pending_txn_offset_commits.clear()  # else the refused ones come with the next transaction
         except KafkaError as e:
             _log.warning("%s: the abort failed (%s), the producer is made again", self._id, type(e).__name__)
             self._drop()
