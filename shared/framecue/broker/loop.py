@@ -136,7 +136,10 @@ class Loop:
             yield outputs
 
     def run(self, stop: Event, *, on_settled: Callable[[bool], None] = lambda _: None) -> None:
-        """Turns until `stop` is set, then hands over in good order. `on_settled` hears when `settled` changes.
+        """Turns until `stop` is set, then hands over in good order. `on_settled` hears when this loop is `settled`, and when not.
+
+        What failed counts until something is committed, or nothing is left to try again: until then a loop is not
+        settled here, and the pauses between attempts grow.
 
         What the broker, the store or a batch raises is logged, and tried again from what is committed. Raises
         DisplacedError, SetupError, and FaultRateError once too many records failed.
@@ -145,20 +148,25 @@ class Loop:
         try:
             while not stop.is_set():
                 try:
-                    self.run_once(timeout_s=BUSY_S if self._working or self._chores else IDLE_S)
-                    failures = 0 if self.settled else failures
+                    committed = self.run_once(timeout_s=BUSY_S if self._working or self._chores else IDLE_S)
+                    failures = 0 if committed is not None or self._is_at_rest() else failures
                 except (DisplacedError, SetupError, FaultRateError):
                     raise
                 except Exception as e:
                     failures += 1
                     self._back_off(e, failures, stop)
-                if settled != self.settled:
-                    settled = self.settled
+                if settled != (self.settled and not failures):
+                    settled = not settled
                     on_settled(settled)
             self._finish()
         finally:
             on_settled(False)
             self.close()
+
+    def _is_at_rest(self) -> bool:
+        """Whether nothing is left to do, for long enough that whatever failed would have been read again."""
+        is_idle = self.settled and self._working is None and not self._queue
+        return is_idle and self._monotonic() > self._not_before + BACK_OFF_MAX_S
 
     def _back_off(self, error: Exception, failures: int, stop: Event) -> None:
         """Says what failed, and begins no work for a while; the group goes on hearing from us."""

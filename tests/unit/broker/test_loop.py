@@ -449,6 +449,24 @@ def test_run_goes_on_through_failures_and_says_when_it_is_settled() -> None:
     assert heard[-2:] == [True, False]
 
 
+def test_run_waits_longer_each_time_and_is_not_settled_while_a_dependency_is_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stop, heard, left = threading.Event(), list[bool](), [StoreError("away")] * 3
+
+    def work(batch: Sequence[Record]) -> Outputs:
+        if left:
+            raise left.pop()
+        stop.set()
+        return copied(batch)
+
+    with ThreadPoolExecutor(1) as executor:
+        loop(filled(3), Doing(work), executor=executor).run(stop, on_settled=heard.append)
+    pauses = [m.rpartition("again in ")[2] for m in caplog.messages if "again in" in m]
+    assert pauses == ["0.1 s", "0.2 s", "0.4 s"]
+    assert heard.count(True) <= 2  # before the first failure, and after the last
+
+
 @pytest.mark.parametrize("error", [SetupError("another model"), FaultRateError("too many")])
 def test_run_stops_where_going_on_would_do_harm(error: Exception) -> None:
     heard: list[bool] = []
