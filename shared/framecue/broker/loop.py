@@ -136,7 +136,7 @@ class Loop:
             yield outputs
 
     def run(self, stop: Event, *, on_settled: Callable[[bool], None] = lambda _: None) -> None:
-        """Turns until `stop` is set, then hands over in good order. `on_settled` hears when this loop is `settled`, and when not.
+        """Turns until `stop` is set, then hands over in good order. `on_settled` hears when `settled` changes.
 
         What failed counts until something is committed, or nothing is left to try again: until then a loop is not
         settled here, and the pauses between attempts grow.
