@@ -42,7 +42,7 @@ check: setup ## style, types, import rules, generated files: what must hold befo
 chaos: setup ## 10 minutes of streams while workers, broker and Redis are killed; then every record is checked
 	$(BIN)/python -m tests.chaos
 
-bench: setup ## ratios against bare decoding, bare forwards, and the cost of the fold
+bench: setup ## ratios against bare decoding, bare forwards and bare Kafka
 	$(BIN)/python -m tests.benchmarks
 
 schemas: setup ## write deploy/schemas and deploy/.env.example again

@@ -21,6 +21,7 @@ COMPOSE = REPO / "docker-compose.yml"
 DOCKERFILE = REPO / "deploy" / "Dockerfile"
 READY_FILE = "/run/framecue/ready"
 SERVERS = ("kafka", "redis")
+ONCE = ("topics", "rules")
 OF_CONTAINERS = {
     "advertised.listeners": "clients come from this machine and from containers",
     "controller.quorum.bootstrap.servers": "the image formats for a fixed set of voters",
@@ -47,14 +48,15 @@ def dockerfile() -> list[tuple[str, str]]:
 
 def test_compose_runs_what_up_runs(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert set(services) == {*SERVERS, "topics", *SERVICES}
+    assert set(services) == {*SERVERS, *ONCE, *SERVICES}
     assert {name: services[name]["command"] for name in SERVICES} == {name: ["run", name] for name in SERVICES}
     assert services["topics"]["command"] == ["topics", "create"]
+    assert services["rules"]["command"] == ["rules", "apply", "--default-if-none"]
 
 
 def test_compose_sets_only_variables_that_exist(compose: dict[str, Any]) -> None:
     set_by_services = {
-        name for service in ("topics", *SERVICES) for name in compose["services"][service].get("environment", {})
+        name for service in (*ONCE, *SERVICES) for name in compose["services"][service].get("environment", {})
     }
     substituted = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text()))
     in_images = set(re.findall(r"FRAMECUE_\w+", DOCKERFILE.read_text()))
@@ -123,22 +125,23 @@ def test_compose_starts_in_order(compose: dict[str, Any]) -> None:
         name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
         for name, service in compose["services"].items()
     }
-    topics = {"topics": "service_completed_successfully"}
+    rules = {"rules": "service_completed_successfully"}
     assert waits == {
         "kafka": {},
         "redis": {},
         "topics": {"kafka": "service_healthy"},
-        "ingest": topics,
-        "fusion": topics,
-        "captioner": topics,
-        "projector": topics | {"redis": "service_healthy"},
+        "rules": {"topics": "service_completed_successfully"},
+        "ingest": rules,
+        "fusion": rules,
+        "captioner": rules,
+        "projector": rules | {"redis": "service_healthy"},
     }
 
 
 def test_compose_builds_each_image_once_for_its_extras(compose: dict[str, Any]) -> None:
     declared = _extras()
     by_image: dict[str, set[str]] = {}
-    for name in ("topics", *SERVICES):
+    for name in (*ONCE, *SERVICES):
         service = compose["services"][name]
         assert service["build"]["context"] == "."
         assert REPO / service["build"]["dockerfile"] == DOCKERFILE
