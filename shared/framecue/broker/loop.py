@@ -356,7 +356,7 @@ class Loop:
         idle = self._working is None and not self._queue
         waited_s = self._monotonic() - self._done[0].at
         enough = sum(d.size for d in self._done) >= self._settings.commit_bytes
-        careful = any(owned.attempts.is_suspect(owned.committed) for owned in self._owned.values())
+        careful = any(self._owned[place(r)].attempts.is_suspect(r.offset) for d in self._done for r in d.batch)
         return idle or enough or careful or waited_s >= self._commit_every_s
 
     def _commit(self) -> Outputs:
