@@ -28,13 +28,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from pydantic import ValidationError
 
 from framecue.clock import Clock, SystemClock
-from framecue.errors import BrokerError, MessageError, StoreError
+from framecue.errors import BrokerError, MessageError, SetupError, StoreError
 from framecue.schemas.annotation import Annotation, FrameRef
 from framecue.schemas.base import Wire, stream_id
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
 from framecue.schemas.results import PublishedResult, read_result
 from framecue.schemas.segment import (
+    CUE_TEXT_MAX,
     CueIn,
     Headers,
     SegmentHeaders,
@@ -180,7 +181,10 @@ class Client:
         if not isinstance(text, str | bytes):
             content_type = content_type or "application/json"
             text = json.dumps([cue.model_dump(exclude_none=True) for cue in text], ensure_ascii=False)
-        data = text if isinstance(text, bytes) else text.encode()
+        try:
+            data = text if isinstance(text, bytes) else text.encode()
+        except UnicodeEncodeError as e:
+            raise MessageError("that cannot be sent: text holds half a character (a lone surrogate)") from e
         headers = _checked(
             SubtitleHeaders,
             content_type=content_type,
@@ -194,6 +198,8 @@ class Client:
 
     def say(self, stream: str, text: str, *, language: str | None = None) -> None:
         """Sends a live line, as said now, and waits until it arrived."""
+        if len(text) > CUE_TEXT_MAX:
+            raise MessageError(f"{len(text)} characters are longer than a live line may be, which is {CUE_TEXT_MAX}")
         self.push_text(stream, text, content_type="text/plain; charset=utf-8", language=language)
         self.flush()
 
@@ -219,7 +225,7 @@ class Client:
         """
         from framecue.broker.kafka_tail import KafkaTail
 
-        tail = KafkaTail(self._connection, [TOPIC_OF_KIND[kind] for kind in kinds], start=since)
+        tail = KafkaTail(self._connection, [_topic_of(kind) for kind in kinds], start=since)
         return Subscription(tail, streams)
 
     def latest(self, stream: str) -> Latest | None:
@@ -246,7 +252,7 @@ class Client:
 
             client.history("cam1", since_ms=now - 3_600_000, kinds=["event"])
         """
-        wanted = tuple(dict.fromkeys(kinds))
+        wanted = tuple({kind: _topic_of(kind) for kind in kinds})
         if since_ms is not None and until_ms is None and "caption" not in wanted:
             with suppress(StoreError):  # then Kafka answers, or says why not
                 found = _kept(self._store, stream, wanted, since_ms=since_ms, now_ms=self._clock.now_ms())
@@ -336,6 +342,12 @@ class Subscription:
         self._tail.close()
 
 
+def _topic_of(kind: Kind) -> str:
+    if kind not in TOPIC_OF_KIND:
+        raise SetupError(f"there is no kind of result {kind!r}; name some of {', '.join(KINDS)}, in a list")
+    return TOPIC_OF_KIND[kind]
+
+
 def _checked(model: type[T], **given: Any) -> T:
     try:
         return model.model_validate(given)
@@ -358,7 +370,7 @@ def _published(
     """From the result topics, each result as it stood last; of each kind at least the last `limit`."""
     out: list[PublishedResult] = []
     for kind in kinds:
-        topic = TOPIC_OF_KIND[kind]
+        topic = _topic_of(kind)
         partition = partition_of(stream, broker.partitions(topic))
         start = 0 if since_ms is None else broker.offset_at(topic, partition=partition, at_ms=since_ms)
         newest: dict[str, PublishedResult] = {}

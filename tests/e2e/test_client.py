@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -18,7 +19,7 @@ from framecue.broker.kafka_topics import create_topics
 from framecue.broker.protocol import Broker, Message, Record
 from framecue.broker.publishing import result_message
 from framecue.clock import SystemClock
-from framecue.errors import BrokerError, MessageError, StoreError
+from framecue.errors import BrokerError, MessageError, SetupError, StoreError
 from framecue.schemas.annotation import FrameRef
 from framecue.schemas.codec import pack
 from framecue.schemas.media import Frame, Origin, SegmentMedia
@@ -128,6 +129,8 @@ def test_words_go_as_document_as_cues_and_as_a_line(client: Client, broker: Brok
         (lambda c: c.push_segment("cam1", b"", start="1e9"), "start: .*whole number, 12.5 or 1001/24000"),
         (lambda c: c.push_segment("cam1", b"", seq=-1), "seq: "),
         (lambda c: c.push_text("cam1", "x", lag_ms=-1), "lag_ms: "),
+        (lambda c: c.push_text("cam1", "\udcff"), "text holds half a character"),
+        (lambda c: c.say("cam1", "x" * 10_001), "longer than a live line may be"),
     ],
 )
 def test_what_follows_no_contract_is_refused_before_it_is_sent(
@@ -135,6 +138,13 @@ def test_what_follows_no_contract_is_refused_before_it_is_sent(
 ) -> None:
     with pytest.raises(MessageError, match=says):
         push(client)
+
+
+def test_a_kind_that_there_is_not_is_named(client: Client) -> None:
+    with pytest.raises(SetupError, match="there is no kind of result 'goals'"):
+        client.history("cam1", kinds=cast(Any, ["goals"]))
+    with pytest.raises(SetupError, match="name some of annotation, event, caption, in a list"):
+        client.subscribe(cast(Any, "event"))
 
 
 def test_a_segment_above_the_limit_is_refused_and_the_next_one_goes(

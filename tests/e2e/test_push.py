@@ -168,6 +168,19 @@ def test_lines_that_are_typed_stand_in_the_stream(environment: Environment, brok
     assert [parse_subtitle_headers(r.headers).language for r in records] == ["en", None, None]
 
 
+def test_a_typed_line_that_cannot_be_sent_is_told_and_the_next_one_goes(
+    environment: Environment, broker: Broker
+) -> None:
+    typed = b"caf\xe9\n" + b"x" * 10_001 + b"\nand on\n"
+    done = subprocess.run(
+        [*COMMAND, "say", "typed", "-"], env=environment, input=typed, capture_output=True, timeout=DEADLINE_S
+    )
+    assert (done.returncode, done.stderr.count(b"\n")) == (0, 1)
+    assert b"longer than a live line may be" in done.stderr
+    sent = [r.value for r in broker.read("subtitles", partition=0) if r.key == b"typed"]
+    assert sent == ["caf\ufffd".encode(), b"and on"]
+
+
 def test_watching_gives_json_lines_in_a_pipe_until_it_is_interrupted(environment: Environment, broker: Broker) -> None:
     arguments = [*COMMAND, "watch", "w-*", "--kinds", "events", "--since", "oldest"]
     running = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True)
@@ -193,6 +206,7 @@ def test_latest_is_a_table_of_all_or_a_page_of_one(environment: Environment) -> 
     assert header.split() == ["stream", "seen", "scene", "on", "now", "words", "description"]
     for part in ("t-1", "s ago", "a street 0.80", "goal", "hello [31mred2J[bold]x[/bold]", "a street, it seems"):
         assert part in row.replace("just now", "0 s ago")
+    assert row.count("\t") == header.count("\t") == 5, "a line for each stream, however long its words are"
     page = run(environment, "latest", "t-1").stdout
     for part in ("0:02 to 0:04", "revision 1, final", "runner-up 0.10", "3 s late", "since 0:00", "a street, it seems"):
         assert part in page
@@ -202,7 +216,7 @@ def test_latest_is_a_table_of_all_or_a_page_of_one(environment: Environment) -> 
     unknown = run(environment, "latest", "t-2")
     assert (unknown.returncode, unknown.stderr) == (
         2,
-        "framecue: nothing is known of the stream 't-2'; there are t-1\n",
+        "framecue: nothing is known of the stream 't-2'; known are: t-1\n",
     )
 
 
@@ -233,6 +247,8 @@ def test_history_gives_what_was_published_of_a_stream(environment: Environment, 
         (["watch", "--kinds", "goals"], 2, "names no kinds; write some of annotation,event,caption"),
         (["watch", "--since", "yesterday"], 2, "is no time; write 90s"),
         (["history", "cam1", "--since", "now"], 2, "is no span"),
+        (["history", "cam1", "--since", "1h", "--until", "2h"], 2, "from 1h until 2h is no span"),
+        (["say", "a b", "-"], 2, "no stream id"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

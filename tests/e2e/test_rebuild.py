@@ -60,6 +60,20 @@ def test_a_redis_that_was_emptied_shows_the_topics_again(kafka: str, redis_url: 
         assert client.get(f"{PREFIX}other") == b"stays"
 
 
+def test_nothing_is_deleted_where_kafka_is_away(redis_url: str, tmp_path: Path) -> None:
+    settings = (
+        ("KAFKA__BOOTSTRAP", f"127.0.0.1:{free_port()}"),
+        ("REDIS__URL", redis_url),
+        ("REDIS__PREFIX", "kept:"),
+    )
+    with closing(RedisStore(redis_url, prefix="kept:")) as store:
+        store.put([annotation()])
+        ran = framecue("redis", "rebuild", "--flush", settings=settings, cwd=tmp_path)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert "no Kafka broker answers" in ran.stderr
+        assert store.streams() != ()
+
+
 def test_without_redis_it_says_so_in_one_sentence(kafka: str, tmp_path: Path) -> None:
     port = free_port()
     settings = (("REDIS__URL", f"redis://:secret@127.0.0.1:{port}/0"), ("KAFKA__BOOTSTRAP", kafka))

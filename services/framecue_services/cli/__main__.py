@@ -5,8 +5,10 @@ Exit codes: 0 done · 1 our own fault · 2 bad usage, or something to set up fir
 
 from __future__ import annotations
 
+import inspect
 import sys
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +41,10 @@ class SamplingMode(StrEnum):
 
 def main() -> None:
     """Runs the command line; a failure is one sentence on stderr and an exit code."""
+    _flow(app)
+    for out in (sys.stdout, sys.stderr):
+        if isinstance(out, TextIOWrapper):
+            out.reconfigure(errors="backslashreplace")  # words come in every script, to every locale
     try:
         app()
     except FrameCueError as e:
@@ -46,6 +52,16 @@ def main() -> None:
 
         print(f"framecue: {clean(str(e))}", file=sys.stderr)
         sys.exit(_exit_code(e))
+
+
+def _flow(group: typer.Typer) -> None:
+    """Makes each paragraph of help one line, to be broken where the terminal ends, not where the source does."""
+    for command in group.registered_commands:
+        text = inspect.getdoc(command.callback) or ""
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _flow(inner.typer_instance)
 
 
 def _exit_code(error: FrameCueError) -> int:

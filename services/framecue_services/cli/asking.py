@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -23,8 +24,6 @@ from framecue_services.cli.wording import clean, clock, decided_by, degraded, ev
 
 SHOWN_MAX = 200
 """Streams in the table: a few screens. JSON has them all."""
-PLAIN_WIDTH = 200
-"""Columns where the output is no terminal."""
 _RUNNERS_UP = 3
 _COLUMNS = ("stream", "seen", "scene", "on now", "words", "description")
 _APART = (0, 2, 0, 0)
@@ -39,25 +38,27 @@ def show_latest(stream: str | None, *, form: Form) -> None:
         latest = client.latest(stream)
         if latest is None:
             known = ", ".join(client.streams()[:5])
-            hint = f"there are {known}" if known else "of no other stream either; push one with `framecue push FILE`"
+            hint = f"known are: {known}" if known else "nor of any other; push one with `framecue push FILE`"
             raise SetupError(f"nothing is known of the stream {stream!r}; {hint}")
         if form == "json":
             print(_json(stream, latest))
         else:
-            _console().print(_page(stream, latest, now_ms=SystemClock().now_ms()))
+            _print_table(_page(stream, latest, now_ms=SystemClock().now_ms()))
 
 
 def show_history(stream: str, *, since: str, until: str, kinds: str, limit: int, form: Form) -> None:
     """Prints what was published of `stream` in a span of time, each result as it stood last, by media time."""
     wanted, now_ms = kinds_of(kinds), SystemClock().now_ms()
     start, end = instant(since, now_ms=now_ms), instant(until, now_ms=now_ms)
-    if start == "now" or end == "oldest":
+    start = 0 if start == "oldest" else now_ms if start == "now" else start
+    end = 0 if end == "oldest" else now_ms if end == "now" else end
+    if start >= end:
         raise SetupError(f"from {since} until {until} is no span; write how long ago it begins, as in --since 1h")
     with Client.from_settings(load_settings()) as client:
         found = client.history(
             stream,
-            since_ms=None if start == "oldest" else start,
-            until_ms=None if end == "now" else end,
+            since_ms=start or None,
+            until_ms=None if end == now_ms else end,
             kinds=wanted,
             limit=limit,
         )
@@ -83,13 +84,9 @@ def _show_all(client: Client, form: Form) -> None:
     if not streams:
         return
     now_ms = SystemClock().now_ms()
-    table = Table(
-        "stream", "seen", "scene", "on now", "words", "description", box=None, pad_edge=False, padding=(0, 2, 0, 0)
-    )
-    for stream in streams[:SHOWN_MAX]:
-        if (latest := client.latest(stream)) is not None:
-            table.add_row(*_row(stream, latest, now_ms=now_ms))
-    _console().print(table)
+    found = ((stream, client.latest(stream)) for stream in streams[:SHOWN_MAX])
+    rows = [_row(stream, latest, now_ms=now_ms) for stream, latest in found if latest is not None]
+    _print_table([tuple(Text(name, "bold") for name in _COLUMNS), *rows])
     if len(streams) > SHOWN_MAX:
         print(f"framecue: and {len(streams) - SHOWN_MAX} more; --json has all of them", file=sys.stderr)
 
@@ -108,29 +105,33 @@ def _row(stream: str, latest: Latest, *, now_ms: int) -> tuple[Text, ...]:
     )
 
 
-def _page(stream: str, latest: Latest, *, now_ms: int) -> Table:
+def _page(stream: str, latest: Latest, *, now_ms: int) -> list[tuple[Text, ...]]:
     """Everything that is known of one stream, a line for each thing."""
-    page = Table(box=None, show_header=False, pad_edge=False, padding=_APART)
-    page.add_column(style="dim")
-    page.add_column()
+    page: list[tuple[Text, ...]] = []
+
+    def add(label: str, value: Text) -> None:
+        page.append((Text(label, "dim"), value))
+
     annotation, caption = latest.annotation, latest.caption
-    page.add_row(Text("stream"), Text(clean(stream), "bold cyan"))
+    add("stream", Text(clean(stream), "bold cyan"))
     if annotation is not None:
-        page.add_row("window", _window(annotation, now_ms))
-        page.add_row("scene", _scene_in_full(annotation))
+        add("window", _window(annotation, now_ms))
+        add("scene", _scene_in_full(annotation))
         words = " ".join(f"“{clean(cue.text)}”" for cue in annotation.text.cues)
         lag = f", {annotation.text.lag_ms / 1000:g} s late" if annotation.text.lag_ms else ""
-        page.add_row("words", Text.assemble((words, "cyan"), (f"  {text_state(annotation)}{lag}".strip(" "), "dim")))
-        for score in annotation.rules:
-            page.add_row("rule", Text(f"{clean(score.rule)}  {'undecided' if score.score is None else score.score}"))
+        words = f"{words}  " if words else ""
+        add("words", Text.assemble((words, "cyan"), (f"{text_state(annotation)}{lag}", "dim")))
+        for rule in annotation.rules:
+            score = "undecided" if rule.score is None else f"{rule.score:.2f}"
+            add("rule", Text(f"{clean(rule.rule)}  {score}"))
     for event in latest.open_events:
         line = Text.assemble((clean(event_name(event.rule)), "bold magenta"), f"  since {clock(event.start_ms)}")
         line.append(f"  {decided_by(None, event)}", "dim")
-        page.add_row("on now", line)
+        add("on now", line)
     if caption is not None and caption.text:
-        page.add_row("description", Text(clean(caption.text), "italic"))
+        add("description", Text(clean(caption.text), "italic"))
     if annotation is not None:
-        page.add_row("model", Text(f"{clean(annotation.model)}{'' if annotation.calibrated else ', not calibrated'}"))
+        add("model", Text(f"{clean(annotation.model)}{'' if annotation.calibrated else ', not calibrated'}"))
     return page
 
 
@@ -179,6 +180,14 @@ def _value(result: PublishedResult | None) -> object:
     return None if result is None else result.model_dump(mode="json", by_alias=True)
 
 
-def _console() -> Console:
+def _print_table(rows: Sequence[Sequence[Text]]) -> None:
+    """On a terminal in columns; in a pipe a line for each row, with tabs between."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+    if not console.is_terminal:
+        for row in rows:
+            print("\t".join(cell.plain for cell in row))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False, padding=_APART)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

@@ -154,7 +154,7 @@ def run_list(broker: Broker, chosen: Wanted, *, last: int, console: Console | No
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("ID", "WHEN", "STREAM", "STAGE", "ERROR", "REASON", "FROM", "SIZE"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("ID", "SIZE"), min_width=len(heading))
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("ID", "WHEN", "SIZE"), min_width=len(heading))
     for row in shown:
         table.add_row(*map(escape, row))
     console.print(table)

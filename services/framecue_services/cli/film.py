@@ -20,13 +20,12 @@ from framecue.media.segmenting import CutSegment, MediaInfo, cut
 from framecue.media.text_tracks import read_file_tracks
 from framecue.schemas.base import STREAM_ID
 from framecue.schemas.media import Cue
-from framecue.schemas.segment import CUES_MAX, CueIn, SegmentHeaders
+from framecue.schemas.segment import CUE_TEXT_MAX, CUES_MAX, CueIn, SegmentHeaders
 from framecue.timeline import to_ms
 
 SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp")
 SESSION = "film"
 """One name for every run of `analyze`: its results are a function of the film."""
-CUE_TEXT_MAX = 10_000
 HEADER_TEXT_MAX = 1 << 18
 """Characters of all cues in one header: 1 MiB at most, and a message has 2 MiB beside its segment."""
 WARNINGS_MAX, WARNING_MAX = 20, 500

@@ -5,6 +5,8 @@ Safe beside a running projector: each key takes what is newer. It must not know 
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -14,10 +16,15 @@ from framecue_services.cli.wording import clean
 from framecue_services.projector.view import Rebuilt, rebuild
 
 
-def rebuild_view() -> None:
-    """Puts everything that is still to be seen into Redis, and prints how much that was."""
+def rebuild_view(*, before: Literal["keep", "delete"] = "keep") -> None:
+    """Puts everything that is still to be seen into Redis, and prints how much that was.
+
+    `before` says what becomes of FrameCue's keys that are there. Nothing is deleted before a broker answers.
+    """
     settings = load_settings()
     with connecting.broker(settings) as broker, connecting.store(settings) as store, _progress() as progress:
+        if before == "delete":
+            print(f"framecue: {store.clear():,} keys under {clean(settings.redis.prefix)} are deleted", flush=True)
         task = progress.add_task("reading results", total=None)
 
         def advance(done: int, of: int) -> None:
@@ -26,13 +33,6 @@ def rebuild_view() -> None:
         rebuilt = rebuild(broker, store, progress=advance)
     for line in described(rebuilt):
         print(f"framecue: {line}")
-
-
-def clear_view() -> None:
-    """Deletes every key that is FrameCue's, and no other, and prints how many there were."""
-    settings = load_settings()
-    with connecting.store(settings) as store:
-        print(f"framecue: {store.clear():,} keys under {clean(settings.redis.prefix)} are deleted")
 
 
 def described(rebuilt: Rebuilt) -> list[str]:

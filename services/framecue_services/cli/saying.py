@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TextIO
+from typing import BinaryIO
 
 from framecue import Client
 from framecue.errors import MessageError, SetupError
+from framecue.schemas.base import STREAM_ID
 from framecue.settings import load_settings
+from framecue_services.cli.wording import clean
 
 FROM_STDIN = "-"
 
 
-def say_lines(
-    stream: str,
-    words: Iterable[str],
-    *,
-    language: str | None,
-    client: Client | None = None,
-    stdin: TextIO | None = None,
-) -> None:
-    """Sends the words as one line, or, where they are `-`, each line of `stdin` as it comes.
+def say_lines(stream: str, words: Iterable[str], *, language: str | None) -> None:
+    """Sends the words as one line, or, where they are `-`, each line of stdin as it comes.
 
-    Raises SetupError for an impossible stream id or where there is nothing to say, BrokerError where Kafka is away.
+    Bytes that are no UTF-8 become �; a typed line that cannot be sent is told, and the next one goes. Raises SetupError
+    for an impossible stream id, for words that cannot be sent or none at all, BrokerError where Kafka is away.
     """
     text = " ".join(words).strip()
-    lines = _typed(sys.stdin) if text == FROM_STDIN else iter([text] if text else [])
+    typed = text == FROM_STDIN
+    if not STREAM_ID.fullmatch(stream):
+        raise SetupError(f"{stream!r} is no stream id: use 1 to 128 of A-Z a-z 0-9 . _ -")
+    lines = _typed(sys.stdin.buffer) if typed else iter([_readable(os.fsencode(text))] if text else [])
     said = 0
     with Client.from_settings(load_settings()) as client:
-        try:
-            for line in lines:
+        for line in lines:
+            try:
                 client.say(stream, line, language=language)
+            except MessageError as e:
+                if not typed:
+                    raise SetupError(str(e)) from e
+                print(f"framecue: {clean(str(e))}", file=sys.stderr)
+            else:
                 said += 1
-        except MessageError as e:
-            raise SetupError(str(e)) from e
     if not said:
         raise SetupError("there is nothing to say; write the words behind the stream, or - to read them from stdin")
 
 
-def _typed(stdin: TextIO) -> Iterator[str]:
-    return filter(None, (line.strip() for line in stdin))
+def _typed(stdin: BinaryIO) -> Iterator[str]:
+    return filter(None, (_readable(line).strip() for line in stdin))
+
+
+def _readable(line: bytes) -> str:
+    return line.decode("utf-8", "replace")

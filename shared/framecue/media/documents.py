@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framecue.errors import MessageError, SubtitleError
-from framecue.media.drafts import CUE_TEXT_MAX, Drafts
+from framecue.media.drafts import Drafts
 from framecue.media.encodings import Decoded, decode_text
 from framecue.media.line_formats import has_time_line, read_ass, read_subrip, read_webvtt
 from framecue.media.styling import tidy
 from framecue.media.ttml import read_ttml
 from framecue.schemas.media import Cue
-from framecue.schemas.segment import TextClock, parse_cues
+from framecue.schemas.segment import CUE_TEXT_MAX, TextClock, parse_cues
 from framecue.timeline import parse_rfc3339
 
 DOCUMENT_MAX_BYTES = 4 << 20

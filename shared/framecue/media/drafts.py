@@ -10,12 +10,10 @@ from typing import Literal
 
 from framecue.errors import SubtitleError
 from framecue.schemas.media import Cue
-from framecue.schemas.segment import TIME_MAX_MS, TextClock
+from framecue.schemas.segment import CUE_TEXT_MAX, TIME_MAX_MS, TextClock
 
 CUES_MAX = 20_000
 """As many as the machine lets wait for one stream: ten hours of dense speech."""
-CUE_TEXT_MAX = 10_000
-"""Characters of one cue, as for JSON cues; no screen shows more."""
 OPEN_MS = 10_000
 """How long a cue without an end is shown at most: nobody reads two lines for longer."""
 

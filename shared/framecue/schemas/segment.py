@@ -16,6 +16,8 @@ Headers = tuple[tuple[str, bytes], ...]
 T = TypeVar("T", bound=Wire)
 TIME_MAX_MS = 2**53
 """Beyond it JSON readers lose digits."""
+CUE_TEXT_MAX = 10_000
+"""Characters of one cue, or one live line; no screen shows more."""
 START_MAX_SECONDS = 10_000_000_000
 """Room for media time that counts from 1970, and with it every wall time stays one that RFC 3339 can write."""
 
@@ -26,7 +28,7 @@ class CueIn(Wire):
     start_ms: int | None = Field(None, ge=-TIME_MAX_MS, le=TIME_MAX_MS)
     end_ms: int | None = Field(None, ge=-TIME_MAX_MS, le=TIME_MAX_MS)
     at: str | None = Field(None, description="RFC 3339 instant, instead of start_ms and end_ms")
-    text: str = Field(min_length=1, max_length=10_000)
+    text: str = Field(min_length=1, max_length=CUE_TEXT_MAX)
     language: str | None = Field(None, max_length=35)
 
     @model_validator(mode="after")

@@ -46,6 +46,16 @@ def test_help_says_what_there_is(
     assert [word for word in says if word not in shown] == []
 
 
+def test_help_is_broken_where_the_terminal_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    assert run(monkeypatch, "push", "--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = next(i for i, line in enumerate(lines) if "Nothing is encoded again" in line)
+    assert not lines[start + 2].strip(), "two lines at this width, not three"
+
+
 BROKEN_RULES = "scenes:\n  - labels: [a street]\nevents:\n  - name: goal\n    picturr: [a goal]\n"
 
 

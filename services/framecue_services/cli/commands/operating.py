@@ -233,8 +233,6 @@ def rebuild_redis(
 
     For a Redis that was emptied or replaced. The projector may go on beside it: what is newer stays.
     """
-    from framecue_services.cli.rebuild import clear_view, rebuild_view
+    from framecue_services.cli.rebuild import rebuild_view
 
-    if flush:
-        clear_view()
-    rebuild_view()
+    rebuild_view(before="delete" if flush else "keep")

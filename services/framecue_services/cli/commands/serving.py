@@ -21,7 +21,10 @@ class ServiceName(StrEnum):
 
 @commands.command()
 def run(
-    service: Annotated[ServiceName, typer.Argument(help="Which one.", show_default=False)],
+    service: Annotated[
+        ServiceName,
+        typer.Argument(metavar="SERVICE", help="One of ingest, fusion, captioner, projector.", show_default=False),
+    ],
     adopt_model: Annotated[
         bool,
         typer.Option(

@@ -166,6 +166,8 @@ def latest(
     """Say what is on now: in every stream, or all about one.
 
     What Redis shows: the newest window, the events that go on, and the last description.
+
+    A table on a terminal; in a pipe one line each, with tabs between the columns.
     """
     from framecue_services.cli.asking import show_latest
 
