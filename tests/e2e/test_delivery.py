@@ -113,7 +113,7 @@ def test_a_worker_stops_unready_when_its_handler_always_raises(fleet: Fleet) -> 
 def test_only_the_record_that_kills_the_process_is_given_up(tmp_path: Path, kafka: str, redis_url: str) -> None:
     streams = streams_on(PARTITIONS, each=2)
     deadly = Fault(on_mark="die", mark="killer")
-    with Fleet(tmp_path, bootstrap=kafka, redis_url=redis_url) as fleet, Watch(fleet) as watch:
+    with Fleet(tmp_path, bootstrap=kafka, redis_url=redis_url, restart="never") as fleet, Watch(fleet) as watch:
         fleet.start("ingest")
         victim = fleet.start("fusion", fault=deadly)
         watch.push(streams, 0)
@@ -121,7 +121,8 @@ def test_only_the_record_that_kills_the_process_is_given_up(tmp_path: Path, kafk
         watch.push(streams, 1, 2)
 
         def given_up() -> bool:
-            fleet.tend(lambda _: deadly)
+            if not victim.alive:
+                fleet.start("fusion", fault=deadly)
             return bool(watch.read().letters)
 
         fleet.until(given_up, within_s=120)
@@ -129,7 +130,7 @@ def test_only_the_record_that_kills_the_process_is_given_up(tmp_path: Path, kafk
         watch.check(streams, 3)
         assert [letter.reason for letter in watch.letters] == ["3 attempts at it ended the process"]
         assert watch.letters[0].origin.topic == "media"
-        assert len(victim.ends) == 3
+        assert victim.starts == 4
 
 
 def _push_until(watch: Watch, streams: list[str], over: Callable[[], bool]) -> int:
