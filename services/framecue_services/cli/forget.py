@@ -82,6 +82,7 @@ def run_forget(
     console.print("\nKafka deletes by time, not by stream. Until then these topics hold what was written of it:")
     for topic, kept_ms in kept(retention_ms):
         console.print(f"  {topic:<17} {kept_ms}")
+    console.print("So long `framecue redis rebuild` and `framecue history` still find it.")
     console.print("Whatever is pushed under this id from here on begins a new run.")
     return 1 if done.behind else 0
 
