@@ -261,7 +261,9 @@ class Loop:
     def _take(self, at: TopicPartition, *, forget: bool = False) -> None:
         if forget:
             self._chores.append(self._executor.submit(self._stage.leave, at))
-        self._chores.append(self._executor.submit(self._stage.take, at, self._owned[at].note))
+        owned = self._owned[at]
+        owned.taken = self._executor.submit(self._stage.take, at, owned.note)
+        self._chores.append(owned.taken)
 
     # 4: collect
 
@@ -410,12 +412,17 @@ class Loop:
                 self._commit()
             leaving = [at for at in partitions if at in self._owned]
             offsets = {at: self._owned[at].committed for at in leaving}
-            notes = {at: _write_note(self._owned[at].attempts.died, self._stage.note(at)) for at in leaving}
+            notes = {at: _write_note(self._owned[at].attempts.died, self._told(at)) for at in leaving}
             if offsets:
                 self._broker.commit((), consumer=self._consumer, offsets=offsets, notes=notes)
         except BaseException:
             self._must_start_over = True  # what was done of the partitions that stay is lost too
             raise
+
+    def _told(self, at: TopicPartition) -> str:
+        """What the next owner is told: as long as the stage has not taken `at`, what this one was."""
+        owned = self._owned[at]
+        return self._stage.note(at) if owned.taken is not None and owned.taken.done() else owned.note
 
     def _finish(self) -> None:
         """Waits a while for the work that is under way, commits it, says that nothing died, and leaves."""
@@ -444,12 +451,16 @@ class InlineExecutor(Executor):
 
 @dataclass
 class _Owned:
-    """A partition of ours: `number` is the one of this assignment, `committed` where the group would go on."""
+    """A partition of ours: `number` is the one of this assignment, `committed` where the group would go on.
+
+    `taken` is the stage's taking it, with `note`.
+    """
 
     number: int
     committed: int
     note: str
     attempts: Attempts
+    taken: Future[None] | None = None
 
 
 @dataclass

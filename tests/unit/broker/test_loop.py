@@ -347,6 +347,34 @@ def test_the_next_owner_hears_what_was_noted() -> None:
     assert stage.told == ["take 0 note 0"]
 
 
+def test_the_next_owner_hears_what_was_noted_before_where_the_stage_had_not_taken_it_yet() -> None:
+    class Remembering(Doing):
+        """Knows only what it was told."""
+
+        known = ""
+
+        def take(self, at: TopicPartition, note: str) -> None:
+            self.known = note
+
+        def note(self, at: TopicPartition) -> str:
+            return self.known
+
+    broker, at, gate = filled(2), TopicPartition("media", 0), threading.Event()
+    before = broker.consumer("g", ["media"])
+    before.poll(0)
+    broker.commit((), consumer=before, offsets={at: 1}, notes={at: "0 of long ago"})
+    before.close()
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(gate.wait, 10)
+        running = loop(broker, Remembering(copied), executor=executor)
+        running.run_once()
+        running.run(_set())
+        gate.set()
+    after = broker.consumer("g", ["media"])
+    after.poll(0)
+    assert after.note(at) == "0 of long ago"
+
+
 def test_what_went_to_another_member_is_not_written_here() -> None:
     broker = filled(8, partitions=2)
     gate, started = threading.Event(), threading.Event()
