@@ -62,7 +62,7 @@ def worker(connection: KafkaConnection) -> Generator[Callable[[str], TidyKafkaBr
         broker.close()
 
 
-def wait_for(what: Callable[[], bool], *polled: Consumer) -> None:
+def wait_for(what: Callable[[], object], *polled: Consumer) -> None:
     """Until `what` holds; the consumers stay in their group meanwhile."""
     until_s = time.monotonic() + PATIENCE_S
     while not what():
@@ -238,6 +238,24 @@ def test_the_last_commit_before_a_handover_counts(worker: Callable[[str], TidyKa
     with pytest.raises(BrokerError, match="no longer owns"):
         broker.commit([OUT], consumer=owner, offsets=dict.fromkeys(other.assignment(), 8))
     assert written(newcomer) == [b"out"]
+
+
+def test_who_is_left_out_while_it_joins_hands_nothing_over(worker: Callable[[str], TidyKafkaBroker]) -> None:
+    """The client says nothing of it: it joins as somebody new, and believes to own what it did."""
+    told: list[Collection[TopicPartition]] = []
+    first, second, third = worker("0"), worker("1"), worker("2")
+    out = first.consumer("g", ["media"], before_handover=told.append)
+    slow = second.consumer("g", ["media"])
+    wait_for(lambda: len(out.assignment()) == len(slow.assignment()) == PARTITIONS // 2, out, slow)
+    told.clear()
+    membership = out._client.group_metadata()  # type: ignore[attr-defined]
+    newcomer = third.consumer("g", ["media"])
+    wait_for(lambda: out._client._coordinator.rejoining, out, newcomer)  # type: ignore[attr-defined]
+    third._admin.remove_member(membership.group_id, membership.group_instance_id, membership.member_id)
+    wait_for(lambda: len(slow.assignment()) + len(newcomer.assignment()) == PARTITIONS, slow, newcomer)
+    members = (out, slow, newcomer)
+    wait_for(lambda: sum(len(m.assignment()) for m in members) == PARTITIONS and out.assignment(), *members)
+    assert told == []
 
 
 def test_a_broker_that_stands_still_or_goes_away_costs_no_more_than_a_commit(

@@ -58,7 +58,7 @@ class KafkaBroker:
         try:
             self._counts.update(self._admin.counts(list(TOPICS)))
         except BaseException:
-            self.close()  # whoever tries again makes another one
+            self._admin.close()  # whoever tries again makes another one
             raise
 
     def partitions(self, topic: str) -> int:

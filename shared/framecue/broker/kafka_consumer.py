@@ -5,6 +5,7 @@
   metadata is loaded first, both are mended before each poll, and a member that has not joined for long is made again.
 - What was fetched of a partition that is paused is parked, and after `resume` never found again; see `_poll`.
 - A static member that was displaced goes on polling as if nothing were; its heartbeats stop, and that is seen here.
+- A member that is left out while it joins comes back as another one, and is not told that it lost anything.
 - A static member never leaves: closing it, but no successor of it, is said to the broker.
 """
 
@@ -64,6 +65,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self._leaving: set[TopicPartition] = set()
         self._numbers = count(1)
         self._unjoined_since: float | None = None
+        self._member_id = ""
         self._closed = False
         self._client, self._assignor = self._connect()
 
@@ -129,12 +131,15 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             raise BrokerError(f"this consumer no longer owns {', '.join(f'{t} {p}' for t, p in sorted(lost))}")
         if long := [at for at in offsets if len(notes.get(at, "")) > NOTE_MAX]:
             raise BrokerError(f"the note for {long[0].topic} {long[0].partition} is longer than {NOTE_MAX} characters")
+        membership = self._client.group_metadata()
+        if membership.generation_id < 0:  # without one the broker would take them from anybody
+            raise BrokerError("the group was rebalanced without this consumer, and nothing was committed")
         return GroupOffsets(
             {
                 self._connection.partition(at): OffsetAndMetadata(offset, notes.get(at, ""), -1)
                 for at, offset in offsets.items()
             },
-            self._client.group_metadata(),
+            membership,
         )
 
     def is_displaced(self) -> bool:
@@ -153,7 +158,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         leaving = {self._ours(key) for key in revoked} & self._owned.keys()
         for at in leaving:
             del self._owned[at]
-        if not leaving or self._before_handover is None or self._closed:
+        if not leaving or self._before_handover is None or self._closed or self._is_another():
             return
         self._leaving = leaving  # a commit for these still counts: nobody has them yet
         try:
@@ -213,6 +218,9 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             fetcher._next_partition_records = None
         timeout_ms = max(timeout_s, SHORTEST_POLL_S) * 1_000
         batch = self._client.poll(timeout_ms=timeout_ms, max_records=max(max_records, 1))
+        if self._is_another():  # and what it owns may have been somebody else's in between
+            self._owned = {at: next(self._numbers) for at in self._owned}
+        self._member_id = self._client.group_metadata().member_id or self._member_id
         if max_records > 0:
             return [self._record(record) for records in batch.values() for record in records]
         for key, records in batch.items():
@@ -239,6 +247,11 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             client, assignor = self._connect()
             self._disconnect()
             self._client, self._assignor, self._unjoined_since = client, assignor, now_s
+
+    def _is_another(self) -> bool:
+        """Whether the group knows this consumer as another member than at the end of the last poll."""
+        now = self._client.group_metadata().member_id
+        return bool(now) and bool(self._member_id) and now != self._member_id
 
     def _found(self, at: TopicPartition) -> Any:
         """What the group committed, with its note; None where nothing was."""
