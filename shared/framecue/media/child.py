@@ -93,7 +93,8 @@ def main(setup: Setup) -> None:
 
 def _confine(limits: DecodeLimits) -> None:
     """Bounds the process for good; after its imports, which may open more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pool, which then closes
+    for number in (signal.SIGINT, signal.SIGTERM):  # for the pool, which then closes; some tell all of a service
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the default action ends it, inside C code too
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import stat
 import sys
 import time
@@ -35,6 +36,10 @@ def run(
             os.write(_pool_socket(), (5).to_bytes(4, "big") + b"hello")
         case b"flood":
             os.write(_pool_socket(), (1 << 30).to_bytes(4, "big"))
+        case b"stop":
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+            return run(rest, start=start, program=program, sampling=sampling, limits=limits)
         case b"bug":
             raise KeyError("a fault of ours")
         case b"write":

@@ -78,6 +78,12 @@ def test_errors_come_through_as_they_are(pool, clip):
     assert pool.restarts == restarts
 
 
+def test_a_segment_is_decoded_to_its_end_when_the_whole_service_is_told_to_stop(pool):
+    restarts = dict(pool.restarts)
+    assert len(pool.decode(b"stop say").warnings) == 1
+    assert pool.restarts == restarts
+
+
 def test_a_fault_of_ours_is_not_blamed_on_the_segment(pool):
     with pytest.raises(InternalError, match="KeyError"):
         pool.decode(b"bug")
