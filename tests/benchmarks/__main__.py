@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import bench_delivery, bench_embed, bench_fold, bench_ingest, bench_latency, bench_start
+from tests.benchmarks import (
+    bench_delivery,
+    bench_embed,
+    bench_fold,
+    bench_ingest,
+    bench_latency,
+    bench_start,
+    bench_store,
+)
 from tests.benchmarks.report import show
 
 show(
@@ -11,6 +19,7 @@ show(
         *bench_embed.run(),
         *bench_fold.run(),
         *bench_start.run(),
+        *bench_store.run(),
         *bench_delivery.run(),
         *bench_latency.run(),
     ]
