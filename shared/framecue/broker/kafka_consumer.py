@@ -25,6 +25,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 from framecue.broker.kafka_assignor import NumberedStickyAssignor
 from framecue.broker.kafka_connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, displaced
 from framecue.broker.kafka_producer import GroupOffsets
+from framecue.broker.kafka_reading import record_of
 from framecue.broker.protocol import NOTE_MAX, Handover, Notes, Offsets, Record, TopicPartition
 from framecue.errors import BrokerError, FrameCueError
 
@@ -222,7 +223,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._owned = {at: next(self._numbers) for at in self._owned}
         self._member_id = self._client.group_metadata().member_id or self._member_id
         if max_records > 0:
-            return [self._record(record) for records in batch.values() for record in records]
+            return [record_of(record, self._names[record.topic]) for records in batch.values() for record in records]
         for key, records in batch.items():
             self._client.seek(key, records[0].offset)
         return ()
@@ -259,17 +260,6 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         decided_ms = 2 * self._connection.transaction_timeout_ms + ANSWER_MS
         with broker_errors("asking for what is committed", self._connection):
             return self._client.committed(self._connection.partition(at), metadata=True, timeout_ms=decided_ms)
-
-    def _record(self, read: Any) -> Record:
-        return Record(
-            self._names[read.topic],
-            read.partition,
-            read.offset,
-            read.timestamp,
-            read.key,
-            read.value,
-            tuple(read.headers),
-        )
 
     def _ours(self, key: Any) -> TopicPartition:
         return TopicPartition(self._names[key.topic], key.partition)

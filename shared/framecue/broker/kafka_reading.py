@@ -115,6 +115,6 @@ def open_reader(connection: KafkaConnection, *, fetch_bytes: int) -> Any:
         allow_auto_create_topics=False,
         request_timeout_ms=ANSWER_MS,
         max_partition_fetch_bytes=fetch_bytes,
-        fetch_max_bytes=max(fetch_bytes, 4 * fetch_bytes),
+        fetch_max_bytes=4 * fetch_bytes,
         metrics_enabled=False,
     )

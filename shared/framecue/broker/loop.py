@@ -219,9 +219,10 @@ class Loop:
         elif self._is_paused:
             self._consumer.resume(self._owned.keys())
         self._is_paused = full
-        ready = self._queue and self._working is None and self._monotonic() >= self._not_before
         is_busy = self._working is not None
-        records = self._consumer.poll(self._settings.max_records, timeout_s=0 if ready or is_busy else timeout_s)
+        is_free = not is_busy and not self._chores and self._monotonic() >= self._not_before
+        is_due = is_free and len(self._queue) > 0
+        records = self._consumer.poll(self._settings.max_records, timeout_s=0 if is_due or is_busy else timeout_s)
         if self._working is not None and not records:
             wait((self._working.future,), timeout=timeout_s)  # nothing that comes meanwhile could be worked on
         self._queue.extend(records)
