@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 
-from framecue.broker.kafka import KafkaBroker
+from framecue.broker.kafka.broker import KafkaBroker
 from framecue.broker.loop import Loop
 from framecue.broker.protocol import Broker
 from framecue.broker.stage import Stage

@@ -49,10 +49,10 @@ from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, St
 from framecue.timeline import parse_rfc3339
 
 if TYPE_CHECKING:
-    from framecue.broker.kafka import KafkaBroker
-    from framecue.broker.kafka_connection import KafkaConnection
-    from framecue.broker.kafka_sending import KafkaSender
-    from framecue.broker.kafka_tail import KafkaTail
+    from framecue.broker.kafka.broker import KafkaBroker
+    from framecue.broker.kafka.connection import KafkaConnection
+    from framecue.broker.kafka.sending import KafkaSender
+    from framecue.broker.kafka.tail import KafkaTail
     from framecue.broker.protocol import Broker, Record
     from framecue.settings import Settings
 
@@ -223,7 +223,7 @@ class Client:
             if result.phase == "started":
                 ring(result.rule, result.stream)
         """
-        from framecue.broker.kafka_tail import KafkaTail
+        from framecue.broker.kafka.tail import KafkaTail
 
         tail = KafkaTail(self._connection, [_topic_of(kind) for kind in kinds], start=since)
         return Subscription(tail, streams)
@@ -268,7 +268,7 @@ class Client:
         return fetch_picture(self._broker, ref)
 
     def _send(self, topic: str, stream: str, value: bytes, *, headers: Headers) -> None:
-        from framecue.broker.kafka_sending import KafkaSender
+        from framecue.broker.kafka.sending import KafkaSender
         from framecue.broker.protocol import Message, check_size
 
         message = Message(topic, stream_id(stream.encode()).encode(), value, headers)
@@ -289,7 +289,7 @@ class Client:
 
     @cached_property
     def _connection(self) -> KafkaConnection:
-        from framecue.broker.kafka_connection import KafkaConnection
+        from framecue.broker.kafka.connection import KafkaConnection
 
         match self._kafka:
             case str() as bootstrap:
@@ -301,7 +301,7 @@ class Client:
 
     @cached_property
     def _broker(self) -> KafkaBroker:
-        from framecue.broker.kafka import KafkaBroker
+        from framecue.broker.kafka.broker import KafkaBroker
 
         return KafkaBroker(self._connection)
 

@@ -29,7 +29,7 @@ from framecue.media.sampling import Sampling
 from framecue.schemas.base import exact_seconds
 
 if TYPE_CHECKING:
-    from framecue.broker.kafka_connection import KafkaConnection
+    from framecue.broker.kafka.connection import KafkaConnection
     from framecue.broker.loop import LoopSettings
     from framecue.media.decoding import DecodeLimits
 
@@ -156,7 +156,7 @@ class KafkaSettings(Section):
 
     def connection(self, client_id: str = "framecue") -> KafkaConnection:
         """Where the broker is as plain values, as clients take them; `client_id` is how the broker's logs name us."""
-        from framecue.broker.kafka_connection import KafkaConnection  # here, since it loads the client
+        from framecue.broker.kafka.connection import KafkaConnection  # here, since it loads the client
 
         given = {name: value for name, value in self if name not in ("partitions", "replication", "sasl_password")}
         password = None if self.sasl_password is None else self.sasl_password.get_secret_value()

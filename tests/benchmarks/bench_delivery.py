@@ -28,11 +28,11 @@ from kafka import KafkaConsumer as Client
 from kafka import KafkaProducer
 from kafka.structs import OffsetAndMetadata
 
-from framecue.broker.kafka import KafkaBroker
-from framecue.broker.kafka_connection import KafkaConnection
-from framecue.broker.kafka_consumer import FETCH_BYTES, PARTITION_BYTES
-from framecue.broker.kafka_producer import producer_config
-from framecue.broker.kafka_topics import create_topics
+from framecue.broker.kafka.broker import KafkaBroker
+from framecue.broker.kafka.connection import KafkaConnection
+from framecue.broker.kafka.consumer import FETCH_BYTES, PARTITION_BYTES
+from framecue.broker.kafka.producer import producer_config
+from framecue.broker.kafka.topics import create_topics
 from framecue.broker.loop import BUSY_S, IDLE_S, Loop
 from framecue.broker.protocol import Consumer, Message, Notes, Offsets, Record
 from framecue.broker.stage import MapStage, Outputs

@@ -25,10 +25,10 @@ from tempfile import TemporaryDirectory
 
 import redis
 
-from framecue.broker.kafka import KafkaBroker
-from framecue.broker.kafka_connection import KafkaConnection
-from framecue.broker.kafka_sending import KafkaSender
-from framecue.broker.kafka_topics import create_topics
+from framecue.broker.kafka.broker import KafkaBroker
+from framecue.broker.kafka.connection import KafkaConnection
+from framecue.broker.kafka.sending import KafkaSender
+from framecue.broker.kafka.topics import create_topics
 from framecue.broker.protocol import Message, Record
 from framecue.clock import SystemClock
 from framecue.schemas.annotation import Annotation

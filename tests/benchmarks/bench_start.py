@@ -15,9 +15,9 @@ from tests.benchmarks.report import Row
 BESIDE = "import kafka, pydantic"
 COMMANDS = {
     "latest": "framecue_services.cli.asking, framecue.store.redis",
-    "watch": "framecue_services.cli.watching, framecue.broker.kafka_tail",
-    "say": "framecue_services.cli.saying, framecue.broker.kafka_sending",
-    "push": "framecue_services.cli.pushing, framecue.broker.kafka_sending",
+    "watch": "framecue_services.cli.watching, framecue.broker.kafka.tail",
+    "say": "framecue_services.cli.saying, framecue.broker.kafka.sending",
+    "push": "framecue_services.cli.pushing, framecue.broker.kafka.sending",
 }
 ROUNDS = 7
 

@@ -15,7 +15,7 @@ from queue import Empty, Queue
 from random import Random
 from typing import Any
 
-from framecue.broker.kafka_connection import Admin
+from framecue.broker.kafka.connection import Admin
 from framecue.errors import BrokerError
 from tests.support.fleet import Fleet, Worker
 from tests.support.light_service import POINTS, Fault

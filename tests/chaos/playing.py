@@ -18,8 +18,8 @@ from random import Random
 
 import numpy as np
 
-from framecue.broker.kafka_connection import KafkaConnection
-from framecue.broker.kafka_sending import KafkaSender
+from framecue.broker.kafka.connection import KafkaConnection
+from framecue.broker.kafka.sending import KafkaSender
 from framecue.broker.protocol import Message
 from framecue.errors import BrokerError
 from framecue.schemas.rules import RuleSet

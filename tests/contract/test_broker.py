@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import pytest
 
-from framecue.broker.kafka_topics import delete_topics
+from framecue.broker.kafka.topics import delete_topics
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Broker, Consumer, Message, Record, TopicPartition
 from framecue.clock import FixedClock

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from framecue.broker.kafka_connection import KafkaConnection
-from framecue.broker.kafka_producer import Send, Transactions
-from framecue.broker.kafka_sending import KafkaSender
-from framecue.broker.kafka_tail import KafkaTail
-from framecue.broker.kafka_topics import check_topics, create_topics, delete_topics
+from framecue.broker.kafka.connection import KafkaConnection
+from framecue.broker.kafka.producer import Send, Transactions
+from framecue.broker.kafka.sending import KafkaSender
+from framecue.broker.kafka.tail import KafkaTail
+from framecue.broker.kafka.topics import check_topics, create_topics, delete_topics
 from framecue.broker.protocol import Consumer, Message, Record, TopicPartition
 from framecue.broker.watchdog import Watchdog
 from framecue.errors import BrokerError, DisplacedError, SetupError

@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 
 from framecue import Client
-from framecue.broker.kafka import KafkaBroker
-from framecue.broker.kafka_connection import KafkaConnection
-from framecue.broker.kafka_topics import create_topics
+from framecue.broker.kafka.broker import KafkaBroker
+from framecue.broker.kafka.connection import KafkaConnection
+from framecue.broker.kafka.topics import create_topics
 from framecue.broker.protocol import Broker, Message, Record
 from framecue.broker.publishing import result_message
 from framecue.clock import SystemClock

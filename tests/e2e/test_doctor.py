@@ -14,9 +14,9 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions
 from kafka.structs import TopicPartition as KafkaPartition
 
-from framecue.broker.kafka import KafkaBroker
-from framecue.broker.kafka_connection import Admin, KafkaConnection
-from framecue.broker.kafka_topics import create_topics
+from framecue.broker.kafka.broker import KafkaBroker
+from framecue.broker.kafka.connection import Admin, KafkaConnection
+from framecue.broker.kafka.topics import create_topics
 from framecue.broker.protocol import Message, TopicPartition
 from framecue.models.lock import pull
 from framecue.schemas.codec import pack

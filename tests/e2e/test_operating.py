@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import pytest
 
-from framecue.broker.kafka import KafkaBroker
-from framecue.broker.kafka_connection import KafkaConnection
+from framecue.broker.kafka.broker import KafkaBroker
+from framecue.broker.kafka.connection import KafkaConnection
 from framecue.broker.protocol import Record, TopicPartition
 from framecue.broker.publishing import dead_letter
 from framecue.errors import DamagedMediaError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from framecue.broker.kafka import KafkaBroker
+from framecue.broker.kafka.broker import KafkaBroker
 from framecue.broker.publishing import result_message
 from framecue.clock import SystemClock
 from framecue.store.redis import RedisStore

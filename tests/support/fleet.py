@@ -25,10 +25,10 @@ from types import TracebackType
 from typing import Literal, TypeVar
 from uuid import uuid4
 
-from framecue.broker.kafka import KafkaBroker
-from framecue.broker.kafka_connection import KafkaConnection
-from framecue.broker.kafka_sending import KafkaSender
-from framecue.broker.kafka_topics import create_topics
+from framecue.broker.kafka.broker import KafkaBroker
+from framecue.broker.kafka.connection import KafkaConnection
+from framecue.broker.kafka.sending import KafkaSender
+from framecue.broker.kafka.topics import create_topics
 from framecue.broker.protocol import Broker, Message, Record
 from framecue.schemas.segment import Headers
 from framecue.schemas.topics import SEGMENTS, SUBTITLES

@@ -15,7 +15,7 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 
-from framecue.broker.kafka_tail import KafkaTail
+from framecue.broker.kafka.tail import KafkaTail
 from framecue.clock import SystemClock
 from framecue.errors import BrokerError
 from framecue.schemas.annotation import Annotation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from framecue.broker.kafka import KafkaBroker
+from framecue.broker.kafka.broker import KafkaBroker
 from framecue.settings import Settings
 from framecue.store.redis import RedisStore
 

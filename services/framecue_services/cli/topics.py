@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from framecue.broker.kafka_topics import check_topics, create_topics
+from framecue.broker.kafka.topics import check_topics, create_topics
 from framecue.schemas.topics import TOPICS
 from framecue.settings import KafkaSettings
 from framecue_services.cli.wording import clean

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from framecue.broker.kafka_cluster import BrokerFacts, Disk, GroupFacts, Skew, Span
+from framecue.broker.kafka.cluster import BrokerFacts, Disk, GroupFacts, Skew, Span
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message, TopicPartition
 from framecue.errors import BrokerError

@@ -18,8 +18,8 @@ from uuid import uuid4
 import pytest
 
 from framecue.analysis.settings import MachineSettings
-from framecue.broker.kafka_connection import KafkaConnection
-from framecue.broker.kafka_topics import create_topics, delete_topics
+from framecue.broker.kafka.connection import KafkaConnection
+from framecue.broker.kafka.topics import create_topics, delete_topics
 from framecue.broker.loop import Loop, LoopSettings
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Broker, Message, Record, TopicPartition

@@ -193,7 +193,7 @@ def forget(
         if not sys.stdin.isatty():
             raise SetupError(f"nobody can be asked whether to forget {stream}; say --yes")
         typer.confirm(f"Forget all about {stream}?", abort=True)
-    from framecue.broker.kafka_cluster import KafkaCluster
+    from framecue.broker.kafka.cluster import KafkaCluster
     from framecue.settings import load_settings
     from framecue_services.cli import connecting
     from framecue_services.cli.forget import run_forget

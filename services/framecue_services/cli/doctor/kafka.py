@@ -1,6 +1,6 @@
 """Kafka: brokers, their limits, clocks and disks, and the groups that read. Each function is one check.
 
-Facts come from `broker.kafka_cluster`; what they mean is decided here, in functions that need no server.
+Facts come from `broker.kafka.cluster`; what they mean is decided here, in functions that need no server.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from framecue.broker.kafka_cluster import BrokerFacts, GroupFacts, KafkaCluster, Skew, Span
+from framecue.broker.kafka.cluster import BrokerFacts, GroupFacts, KafkaCluster, Skew, Span
 from framecue.broker.protocol import NOTE_MAX, TopicPartition
 from framecue.clock import Clock
 from framecue.schemas.results import RESULT_TOPICS

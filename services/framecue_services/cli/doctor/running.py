@@ -8,8 +8,8 @@ from typing import Literal
 
 from rich.console import Console
 
-from framecue.broker.kafka_cluster import KafkaCluster
-from framecue.broker.kafka_topics import check_topics
+from framecue.broker.kafka.cluster import KafkaCluster
+from framecue.broker.kafka.topics import check_topics
 from framecue.clock import Clock, SystemClock
 from framecue.errors import FrameCueError, SetupError
 from framecue.settings import FILE, Settings, known_settings

@@ -223,7 +223,7 @@ def _url(redis: RedisSettings, local: LocalSettings) -> str:
 
 def create_topics(settings: Settings) -> None:
     """Creates the topics that are not there yet; raises a FrameCueError where the broker refuses."""
-    from framecue.broker import kafka_topics  # here, since it loads the client
+    from framecue.broker.kafka import topics as kafka_topics  # here, since it loads the client
 
     kafka = settings.kafka
     kafka_topics.create_topics(kafka.connection(), partitions=kafka.partitions, replication=kafka.replication)

@@ -24,7 +24,7 @@ from kafka.errors import (
     ProducerFencedError,
 )
 
-from framecue.broker.kafka_connection import ANSWER_MS, KafkaConnection, broker_error, broker_errors, connect
+from framecue.broker.kafka.connection import ANSWER_MS, KafkaConnection, broker_error, broker_errors, connect
 from framecue.broker.protocol import Message, size
 from framecue.broker.watchdog import Watchdog
 from framecue.errors import BrokerError

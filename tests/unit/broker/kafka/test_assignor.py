@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framecue.broker.kafka_assignor import Member, assign
+from framecue.broker.kafka.assignor import Member, assign
 
 COUNTS = {"segments": 6, "subtitles": 6, "control": 1}
 TOPICS = frozenset(COUNTS)

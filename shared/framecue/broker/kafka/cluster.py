@@ -13,8 +13,8 @@ from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import GroupIdNotFoundError
 
-from framecue.broker.kafka_connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, missing_topic
-from framecue.broker.kafka_producer import abandon
+from framecue.broker.kafka.connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, missing_topic
+from framecue.broker.kafka.producer import abandon
 from framecue.broker.protocol import TopicPartition
 from framecue.clock import Clock
 from framecue.errors import BrokerError

@@ -10,7 +10,7 @@ from typing import Any
 
 from kafka import KafkaConsumer
 
-from framecue.broker.kafka_connection import ANSWER_MS, KafkaConnection, broker_errors, connect
+from framecue.broker.kafka.connection import ANSWER_MS, KafkaConnection, broker_errors, connect
 from framecue.broker.protocol import Record, TopicPartition
 from framecue.errors import BrokerError
 

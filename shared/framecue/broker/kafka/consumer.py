@@ -22,10 +22,10 @@ from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError
 from kafka.structs import MemberState, OffsetAndMetadata
 
-from framecue.broker.kafka_assignor import NumberedStickyAssignor
-from framecue.broker.kafka_connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, displaced
-from framecue.broker.kafka_producer import GroupOffsets
-from framecue.broker.kafka_reading import record_of
+from framecue.broker.kafka.assignor import NumberedStickyAssignor
+from framecue.broker.kafka.connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, displaced
+from framecue.broker.kafka.producer import GroupOffsets
+from framecue.broker.kafka.reading import record_of
 from framecue.broker.protocol import NOTE_MAX, Handover, Notes, Offsets, Record, TopicPartition
 from framecue.errors import BrokerError, FrameCueError
 

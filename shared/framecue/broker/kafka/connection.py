@@ -27,7 +27,7 @@ from kafka.errors import (
 from kafka.net.compat import KafkaNetClient
 from kafka.structs import TopicPartition as KafkaPartition
 
-from framecue.broker.client_log import quiet_client
+from framecue.broker.kafka.client_log import quiet_client
 from framecue.broker.protocol import TopicPartition
 from framecue.errors import BrokerError, DisplacedError, FrameCueError, SetupError
 from framecue.schemas.topics import TOPICS, full_name

@@ -9,7 +9,7 @@ import pytest
 from kafka.errors import FencedInstanceIdError, KafkaError, NodeNotReadyError, SaslAuthenticationFailedError
 from pydantic import SecretStr
 
-from framecue.broker.kafka_connection import KafkaConnection, broker_error
+from framecue.broker.kafka.connection import KafkaConnection, broker_error
 from framecue.broker.protocol import TopicPartition
 from framecue.errors import BrokerError, DisplacedError, FrameCueError, SetupError
 from framecue.settings import KafkaSettings

@@ -8,8 +8,8 @@ from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from framecue.broker.kafka_connection import Admin, KafkaConnection
-from framecue.broker.kafka_producer import topic_bytes
+from framecue.broker.kafka.connection import Admin, KafkaConnection
+from framecue.broker.kafka.producer import topic_bytes
 from framecue.errors import BrokerError
 from framecue.schemas.topics import CONTROL, TOPICS, Topic
 

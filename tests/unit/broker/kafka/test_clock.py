@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framecue.broker.broker_time import KEEP_S, BrokerTime
+from framecue.broker.kafka.clock import KEEP_S, BrokerTime
 
 
 def test_nothing_is_known_before_the_first_answer() -> None:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from framecue.broker.client_log import EVERY_S, ClientLog, quiet_client
+from framecue.broker.kafka.client_log import EVERY_S, ClientLog, quiet_client
 
 
 def line(text: str, *args: object, level: int = logging.ERROR, name: str = "kafka.producer") -> logging.LogRecord:

@@ -1,6 +1,6 @@
 """The broker on Apache Kafka: `broker.protocol.Broker` with everything of a batch in one transaction.
 
-It must not know the settings, and the only file that knows which errors a commit survives is `kafka_producer`.
+It must not know the settings, and the only file that knows which errors a commit survives is `producer`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from uuid import uuid4
 
-from framecue.broker.broker_time import BrokerTime
-from framecue.broker.kafka_connection import Admin, KafkaConnection, displaced, missing_topic
-from framecue.broker.kafka_consumer import KafkaConsumer
-from framecue.broker.kafka_producer import FencedError, Send, Transactions, Written
-from framecue.broker.kafka_reading import BULK_BYTES, SINGLE_BYTES, Readers
+from framecue.broker.kafka.clock import BrokerTime
+from framecue.broker.kafka.connection import Admin, KafkaConnection, displaced, missing_topic
+from framecue.broker.kafka.consumer import KafkaConsumer
+from framecue.broker.kafka.producer import FencedError, Send, Transactions, Written
+from framecue.broker.kafka.reading import BULK_BYTES, SINGLE_BYTES, Readers
 from framecue.broker.protocol import (
     Consumer,
     Handover,

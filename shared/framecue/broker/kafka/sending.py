@@ -8,8 +8,8 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from framecue.broker.kafka_connection import Admin, KafkaConnection, broker_error, connect, missing_topic
-from framecue.broker.kafka_producer import IN_FLIGHT_BYTES, Send, abandon, hand_over, producer_config
+from framecue.broker.kafka.connection import Admin, KafkaConnection, broker_error, connect, missing_topic
+from framecue.broker.kafka.producer import IN_FLIGHT_BYTES, Send, abandon, hand_over, producer_config
 from framecue.broker.protocol import Message, check_size, known_topic, placed, size
 from framecue.errors import BrokerError
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from kafka.structs import TopicPartition as KafkaPartition
 
-from framecue.broker.kafka_connection import ANSWER_MS, KafkaConnection, broker_errors, missing_topic
-from framecue.broker.kafka_reading import BULK_BYTES, open_reader, record_of
+from framecue.broker.kafka.connection import ANSWER_MS, KafkaConnection, broker_errors, missing_topic
+from framecue.broker.kafka.reading import BULK_BYTES, open_reader, record_of
 from framecue.broker.protocol import Record, known_topic
 
 Start = int | Literal["oldest", "now"]
