@@ -47,7 +47,7 @@ class KafkaBroker:
     def __init__(self, connection: KafkaConnection, *, slot: str | None = None, clock: Clock | None = None) -> None:
         self._connection, self._slot, self._clock = connection, slot, clock or SystemClock()
         self._once = uuid4().hex
-        self._watchdog = Watchdog(3 * connection.transaction_timeout_ms / 1_000 + 30)
+        self._watchdog = Watchdog(3 * connection.transaction_timeout_ms / 1_000 + 60)
         self._admin = Admin(connection)
         self._single = Readers(connection, fetch_bytes=SINGLE_BYTES)
         self._bulk = Readers(connection, fetch_bytes=BULK_BYTES)
