@@ -337,6 +337,10 @@ class Subscription:
         fitting = (r for r in records if fnmatchcase((r.key or b"").decode("utf-8", "replace"), self._streams))
         return tuple(_read(fitting))
 
+    def check(self) -> None:
+        """Raises BrokerError where Kafka does not answer: `poll` only waits, and misses nothing once it is back."""
+        self._tail.check()
+
     def close(self) -> None:
         """Ends it."""
         self._tail.close()

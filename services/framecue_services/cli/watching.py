@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
 
 from framecue import Client
-from framecue.client import KINDS, Kind
+from framecue.client import KINDS, Kind, Subscription
 from framecue.clock import SystemClock
-from framecue.errors import SetupError
+from framecue.errors import BrokerError, SetupError
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
@@ -26,6 +27,8 @@ from framecue_services.cli.output import write_line
 from framecue_services.cli.times import instant, of_day
 from framecue_services.cli.wording import clean
 
+CHECK_S = 3.0
+"""Silence after which Kafka is asked whether it is there."""
 POLL_S = 0.5
 """How long Ctrl-C may take."""
 STREAM_WIDTH = 14
@@ -43,10 +46,36 @@ def watch_results(pattern: str, *, kinds: str, since: str, form: Form) -> int:
         interruptible() as stop,
         client.subscribe(wanted, streams=pattern, since=start) as results,
     ):
+        presence, heard_s = Presence(results), monotonic()
         while not stop.is_set():
-            for result in in_order(results.poll(timeout_s=POLL_S)):
+            if found := in_order(results.poll(timeout_s=POLL_S)):
+                heard_s = monotonic()
+            elif monotonic() > heard_s + CHECK_S:
+                presence.look()
+                heard_s = monotonic()
+            for result in found:
                 show(result)
     return INTERRUPTED
+
+
+class Presence:
+    """Says on stderr when Kafka goes away, and when it is back: nothing comes then, and nobody could tell why."""
+
+    def __init__(self, results: Subscription) -> None:
+        self._results, self._away = results, False
+
+    def look(self) -> None:
+        """Asks Kafka, and says what is new."""
+        try:
+            self._results.check()
+        except BrokerError as e:
+            if not self._away:
+                print(f"framecue: {clean(str(e))}; waiting for it", file=sys.stderr)
+            self._away = True
+            return
+        if self._away:
+            print("framecue: Kafka is back; nothing was missed", file=sys.stderr)
+        self._away = False
 
 
 def in_order(results: Iterable[PublishedResult]) -> list[PublishedResult]:

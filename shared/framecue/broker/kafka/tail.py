@@ -11,6 +11,7 @@ from framecue.broker.kafka.connection import ANSWER_MS, KafkaConnection, broker_
 from framecue.broker.kafka.reading import BULK_BYTES, open_reader, record_of
 from framecue.broker.protocol import Record, known_topic
 
+CHECK_MS = 2_000
 Start = int | Literal["oldest", "now"]
 """Where to begin: a time in ms, or one of these words."""
 
@@ -37,6 +38,11 @@ class KafkaTail:
         with broker_errors("reading", self._connection):
             batch = self._client.poll(timeout_ms=max(timeout_s, 0.005) * 1_000, max_records=max_records)
         return [record_of(read, self._names[read.topic]) for records in batch.values() for read in records]
+
+    def check(self) -> None:
+        """Raises BrokerError where the broker does not answer; `poll` only waits for it, and goes on then."""
+        with broker_errors("reading", self._connection):
+            self._client.end_offsets(list(self._client.assignment())[:1], timeout_ms=CHECK_MS)
 
     def close(self) -> None:
         """Ends the connection."""
