@@ -27,6 +27,7 @@ from framecue.analysis.settings import MachineSettings
 from framecue.errors import SetupError
 from framecue.media.sampling import Sampling
 from framecue.schemas.base import exact_seconds
+from framecue.schemas.topics import FLEET_PARTITIONS, LOCAL_PARTITIONS
 
 if TYPE_CHECKING:
     from framecue.broker.kafka.connection import KafkaConnection
@@ -138,7 +139,13 @@ class KafkaSettings(Section):
 
     bootstrap: str = Field("127.0.0.1:9092", min_length=3, description="host:port, or several with commas")
     prefix: str = Field("framecue.", pattern=r"^[A-Za-z0-9._-]*$", description="before every topic and group")
-    partitions: int = Field(8, ge=1, le=1_000, description="of each keyed topic, when topics are created")
+    partitions: int | None = Field(
+        None,
+        ge=1,
+        le=1_000,
+        description=f"of each keyed topic, when topics are created; empty: {LOCAL_PARTITIONS} by `framecue up`, "
+        f"{FLEET_PARTITIONS} elsewhere",
+    )
     replication: int = Field(1, ge=1, le=9, description="copies of each partition, when topics are created")
     session_timeout_ms: int = Field(10_000, ge=6_000, le=300_000, description="silence after which a worker is dead")
     transaction_timeout_ms: int = Field(10_000, ge=1_000, le=60_000, description="the longest that one commit may take")

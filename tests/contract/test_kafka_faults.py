@@ -315,6 +315,16 @@ def test_topics_that_are_not_there_name_their_cure(kafka: str) -> None:
     broker.close()
 
 
+def test_a_topic_that_is_missing_gets_as_many_partitions_as_the_others(connection: KafkaConnection) -> None:
+    broker = TidyKafkaBroker(connection)
+    name = connection.topic("events")
+    broker._admin.ask("losing a topic", lambda client: client.delete_topics([name]))
+    wait_for(lambda: "events" not in broker._admin.counts(["events"]))
+    assert create_topics(connection, partitions=PARTITIONS + 1, replication=1) == [name]
+    assert broker._admin.counts(["events"]) == {"events": PARTITIONS}
+    broker.close()
+
+
 def test_topics_are_made_once_and_what_differs_is_found(connection: KafkaConnection) -> None:
     assert create_topics(connection, partitions=PARTITIONS, replication=1) == []
     assert check_topics(connection) == []

@@ -16,8 +16,9 @@ import typer
 
 from framecue.errors import FrameCueError, InputError, RulesError, SetupError
 from framecue_services.cli.commands import operating, serving, watching
+from framecue_services.cli.commands.options import Film, Lag, Subtitles
 
-_LOOK, _READ, _HOW, _OUT = "What to look for", "What to read", "How", "What comes out"
+_LOOK, _HOW, _OUT = "What to look for", "How", "What comes out"
 
 app = typer.Typer(
     name="framecue",
@@ -95,31 +96,9 @@ def _root(
     "[dim]A rules file names scenes and events in words; `framecue demo` leaves one in its folder to start from.[/dim]"
 )
 def analyze(
-    film: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The film: MKV, MP4, WebM or MPEG-TS.", show_default=False)
-    ],
-    subtitles: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--subtitles",
-            metavar="FILE",
-            help="SRT, WebVTT, ASS, TTML or JSON cues; may be given more than once. Without it, files beside the film "
-            "with its name are taken. Text tracks in the film are always read.",
-            rich_help_panel=_READ,
-            show_default=False,
-        ),
-    ] = None,
-    lag: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=20,
-            metavar="SECONDS",
-            help="How late the words appear after they are said.",
-            rich_help_panel=_READ,
-            show_default="0",
-        ),
-    ] = None,
+    film: Film,
+    subtitles: Subtitles = None,
+    lag: Lag = None,
     rules: Annotated[
         Path | None,
         typer.Option(

@@ -18,6 +18,7 @@ from framecue.schemas.results import PublishedResult
 from framecue.settings import load_settings
 from framecue.store.protocol import Latest
 from framecue.timeline import parse_rfc3339
+from framecue_services.cli.stream_ids import typed_stream
 from framecue_services.cli.times import ago, instant
 from framecue_services.cli.watching import Form, kinds_of, shower
 from framecue_services.cli.wording import clean, clock, decided_by, degraded, event_name, text_state
@@ -35,7 +36,7 @@ def show_latest(stream: str | None, *, form: Form) -> None:
         if stream is None:
             _show_all(client, form)
             return
-        latest = client.latest(stream)
+        latest = client.latest(typed_stream(stream))
         if latest is None:
             known = ", ".join(client.streams()[:5])
             hint = f"known are: {known}" if known else "nor of any other; push one with `framecue push FILE`"
@@ -56,7 +57,7 @@ def show_history(stream: str, *, since: str, until: str, kinds: str, limit: int,
         raise SetupError(f"from {since} until {until} is no span; write how long ago it begins, as in --since 1h")
     with Client.from_settings(load_settings()) as client:
         found = client.history(
-            stream,
+            typed_stream(stream),
             since_ms=start or None,
             until_ms=None if end == now_ms else end,
             kinds=wanted,

@@ -13,15 +13,15 @@ from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 
-from framecue.errors import SetupError, SubtitleError, UnsupportedMediaError
+from framecue.errors import SubtitleError, UnsupportedMediaError
 from framecue.media.decoding import DecodeLimits
 from framecue.media.documents import read_document
 from framecue.media.segmenting import CutSegment, MediaInfo, cut
 from framecue.media.text_tracks import read_file_tracks
-from framecue.schemas.base import STREAM_ID
 from framecue.schemas.media import Cue
 from framecue.schemas.segment import CUE_TEXT_MAX, CUES_MAX, CueIn, SegmentHeaders
 from framecue.timeline import to_ms
+from framecue_services.cli.stream_ids import typed_stream
 
 SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp")
 SESSION = "film"
@@ -46,9 +46,7 @@ def stream_of(film: Path, asked: str | None) -> str:
     """The stream id asked for, else one made of the film's name; raises SetupError for an impossible one."""
     if asked is None:
         return re.sub(r"[^A-Za-z0-9._-]+", "-", film.stem)[:128].strip("-") or "film"
-    if not STREAM_ID.fullmatch(asked):
-        raise SetupError(f"{asked!r} is no stream id: use 1 to 128 of A-Z a-z 0-9 . _ -")
-    return asked
+    return typed_stream(asked)
 
 
 def check_readable(film: Path) -> None:

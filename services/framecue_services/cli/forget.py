@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from framecue.broker.protocol import Broker, Message, TopicPartition
-from framecue.errors import BrokerError, SetupError
-from framecue.schemas.base import STREAM_ID
+from framecue.errors import BrokerError
 from framecue.schemas.codec import pack
 from framecue.schemas.media import ForgetMedia
 from framecue.schemas.results import RESULT_TOPICS
 from framecue.schemas.topics import CAPTION_REQUESTS, DAY_MS, HOUR_MS, MEDIA, SNAPSHOTS, TOPICS, partition_of
 from framecue.store.protocol import Store
+from framecue_services.cli.stream_ids import typed_stream
 
 WAIT_S = 30.0
 """For fusion, captioner and projector together; a worker that lives passes a record within a second or two."""
@@ -43,9 +43,7 @@ def forget(broker: Broker, store: Store, stream: str, *, progress: Progress, wai
 
     Redis is cleared also where a service does not come along within `wait_s`. Raises SetupError for no stream id.
     """
-    if not STREAM_ID.fullmatch(stream):
-        raise SetupError(f"{stream!r} is no stream id: use 1 to 128 of A-Z a-z 0-9 . _ -")
-    offset = _write(broker, stream)
+    offset = _write(broker, typed_stream(stream))
     until = time.monotonic() + wait_s
     at = TopicPartition(MEDIA.name, partition_of(stream, broker.partitions(MEDIA.name)))
     steps: tuple[tuple[str, Callable[[], bool]], ...] = (

@@ -19,13 +19,13 @@ from framecue.broker.protocol import Broker, check_size
 from framecue.broker.publishing import RULES_KEY, rules_messages
 from framecue.errors import BrokerError, RulesError, SetupError
 from framecue.models.loading import find_record
-from framecue.schemas.base import STREAM_ID
 from framecue.schemas.rules import EventRule, RuleSet, SceneRule
 from framecue.schemas.segment import first_error
 from framecue.schemas.topics import CONTROL, MEDIA
 from framecue.settings import Settings
 from framecue.timeline import rfc3339
 from framecue_services.cli.rules_file import read_rules, rules_as_yaml
+from framecue_services.cli.stream_ids import typed_stream
 from framecue_services.cli.wording import clean
 
 _SIGNS = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
@@ -145,8 +145,8 @@ def run_apply_default(broker: Broker) -> None:
 
 def run_show(broker: Broker, *, stream: str | None = None, form: Literal["yaml", "json"] = "yaml") -> None:
     """Prints the rules in force, or what of them concerns one stream; raises SetupError where there are none."""
-    if stream is not None and not STREAM_ID.fullmatch(stream):
-        raise SetupError(f"{stream!r} is no stream id: use 1 to 128 of A-Z a-z 0-9 . _ -")
+    if stream is not None:
+        typed_stream(stream)
     found = rules_in_force(broker)
     if found is None:
         raise SetupError("no rules are in force yet; put some in force with `framecue rules apply FILE`")

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from framecue import Client
 from framecue.errors import MessageError, SetupError
-from framecue.schemas.base import STREAM_ID
 from framecue.settings import load_settings
+from framecue_services.cli.stream_ids import typed_stream
 from framecue_services.cli.wording import clean
 
 FROM_STDIN = "-"
@@ -24,8 +24,7 @@ def say_lines(stream: str, words: Iterable[str], *, language: str | None) -> Non
     """
     text = " ".join(words).strip()
     typed = text == FROM_STDIN
-    if not STREAM_ID.fullmatch(stream):
-        raise SetupError(f"{stream!r} is no stream id: use 1 to 128 of A-Z a-z 0-9 . _ -")
+    stream = typed_stream(stream)
     lines = _typed(sys.stdin.buffer) if typed else iter([_readable(os.fsencode(text))] if text else [])
     said = 0
     with Client.from_settings(load_settings()) as client:

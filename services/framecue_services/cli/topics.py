@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from framecue.broker.kafka.topics import check_topics, create_topics
-from framecue.schemas.topics import TOPICS
+from framecue.schemas.topics import FLEET_PARTITIONS, TOPICS
 from framecue.settings import KafkaSettings
 from framecue_services.cli.wording import clean
 
@@ -22,7 +22,7 @@ def run_create(
     console = console or Console(highlight=False, soft_wrap=True, markup=False)
     made = create_topics(
         settings.connection(),
-        partitions=partitions or settings.partitions,
+        partitions=partitions or settings.partitions or FLEET_PARTITIONS,
         replication=replication or settings.replication,
     )
     for name in made:

@@ -80,7 +80,7 @@ def show_rules(
 def create_topics(
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, metavar="N", help="Of each keyed topic; fixed from then on.", show_default="8"),
+        typer.Option(min=1, max=1000, metavar="N", help="Of each keyed topic; fixed from then on.", show_default="64"),
     ] = None,
     replication: Annotated[
         int | None, typer.Option(min=1, max=9, metavar="N", help="Copies of each partition.", show_default="1")

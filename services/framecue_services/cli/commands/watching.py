@@ -6,10 +6,11 @@ They must never load torch, transformers or (but for `push`) av.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from framecue_services.cli.commands.options import Film, Lag, Subtitles
 
 _WHAT, _HOW, _OUT = "What to show", "How", "What comes out"
 
@@ -37,33 +38,13 @@ def _form(as_json: bool) -> Literal["pretty", "json"]:
     "[dim]Then look with[/dim] framecue watch[dim], or[/dim] framecue latest"
 )
 def push(
-    film: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The film: MKV, MP4, WebM or MPEG-TS.", show_default=False)
-    ],
+    film: Film,
     stream: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Under which stream it goes.", show_default="from the file's name"),
     ] = None,
-    subtitles: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--subtitles",
-            metavar="FILE",
-            help="SRT, WebVTT, ASS, TTML or JSON cues; may be given more than once. Without it, files beside the film "
-            "with its name are taken. Text tracks in the film are always read.",
-            show_default=False,
-        ),
-    ] = None,
-    lag: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=20,
-            metavar="SECONDS",
-            help="How late the words appear after they are said.",
-            show_default="0",
-        ),
-    ] = None,
+    subtitles: Subtitles = None,
+    lag: Lag = None,
     realtime: Annotated[
         bool,
         typer.Option("--realtime", help="Each piece when it is over, as a camera would; else flat out."),

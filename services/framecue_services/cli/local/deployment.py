@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from framecue.errors import SetupError
 from framecue.models import lock
+from framecue.schemas.topics import LOCAL_PARTITIONS
 from framecue.settings import KafkaSettings, LocalSettings, ModelSettings, RedisSettings, Settings, overlaid
 from framecue_services.cli import connecting
 from framecue_services.cli.local.kafka_server import KafkaServer
@@ -226,7 +227,8 @@ def create_topics(settings: Settings) -> None:
     from framecue.broker.kafka import topics as kafka_topics  # here, since it loads the client
 
     kafka = settings.kafka
-    kafka_topics.create_topics(kafka.connection(), partitions=kafka.partitions, replication=kafka.replication)
+    partitions = kafka.partitions or LOCAL_PARTITIONS
+    kafka_topics.create_topics(kafka.connection(), partitions=partitions, replication=kafka.replication)
 
 
 def put_rules_in_force(settings: Settings) -> None:

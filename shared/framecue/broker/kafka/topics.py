@@ -24,10 +24,14 @@ class Finding:
 
 
 def create_topics(connection: KafkaConnection, *, partitions: int, replication: int) -> list[str]:
-    """The broker's names of the topics it did not have, and has now; raises BrokerError."""
+    """The broker's names of the topics it did not have, and has now; raises BrokerError.
+
+    Where some are there, the others get as many `partitions` as those: all keyed topics must have the same.
+    """
     admin = Admin(connection)
     try:
         there = admin.counts(list(TOPICS))
+        partitions = _common(there) or partitions
         missing = {
             connection.topic(row.name): {
                 "num_partitions": partitions if row.keyed else 1,
