@@ -27,6 +27,7 @@ from framecue.analysis.settings import MachineSettings
 from framecue.errors import SetupError
 from framecue.media.sampling import Sampling
 from framecue.schemas.base import exact_seconds
+from framecue.schemas.event import Phase
 from framecue.schemas.topics import FLEET_PARTITIONS, LOCAL_PARTITIONS
 
 if TYPE_CHECKING:
@@ -205,12 +206,97 @@ class LocalSettings(Section):
     folder: Path = Field(Path(".framecue"), description="data, logs and what is running")
     kafka_port: int = Field(9092, ge=1_024, le=65_534, description="on 127.0.0.1; its controller takes the next port")
     redis_port: int = Field(6379, ge=1_024, le=65_535, description="on 127.0.0.1")
+    metrics_port: int = Field(
+        9464, ge=1_024, le=65_500, description="of the first service; each further one takes the next, on 127.0.0.1"
+    )
 
 
 class RunSettings(Section):
     """One service process."""
 
     ready_file: Path | None = Field(None, description="file that is there while the service is ready; empty: none")
+
+
+def _word(value: Any) -> Any:
+    """YAML reads a bare `off` as false."""
+    return {False: "off", True: "on"}[value] if isinstance(value, bool) else value
+
+
+class GatewaySettings(Section):
+    """The HTTP API and the dashboard."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(8080, ge=1, le=65_535, description="the dashboard is at its /")
+    auth: Annotated[Literal["on", "off"], BeforeValidator(_word)] = Field(
+        "on", description="on: tokens of `framecue token create`; off: everybody may everything, on loopback only"
+    )
+    session_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="signs browser sessions, the same on every gateway; empty: new at each start, which ends them",
+    )
+    session_hours: float = Field(12, gt=0, le=720, description="h until a browser has to log in again")
+    secure_cookie: bool = Field(False, description="true where browsers come by https, as behind a proxy with TLS")
+    requests_per_second: float = Field(100, gt=0, le=100_000, description="of one token, or address without one")
+    request_burst: int = Field(500, ge=1, le=1_000_000, description="requests at once before that holds")
+    live_subscribers: int = Field(1_000, ge=1, le=100_000, description="connections to /v1/live at a time")
+    live_queue_bytes: int = Field(1 << 20, ge=1 << 14, le=64 << 20, description="waiting for one; then it is dropped")
+    picture_cache_bytes: int = Field(64 << 20, ge=1 << 20, le=16 << 30, description="pictures kept as they are shown")
+    history_seconds: float = Field(20, gt=0, le=300, description="s that one look into the topics may take")
+
+
+class PrivacySettings(Section):
+    """What pictures show of people, wherever FrameCue shows one. Topics always hold raw pictures."""
+
+    faces: Annotated[Literal["blur", "off"], BeforeValidator(_word)] = Field(
+        "blur", description="blur, where framecue[privacy] is installed; off: as they are"
+    )
+
+
+class Webhook(Section):
+    """Where events are delivered to by HTTP."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="of its group and metrics: keep it")
+    url: str = Field(pattern=r"^https?://\S+$", max_length=2_000)
+    secret: SecretStr = Field(min_length=16, description="signs each delivery; never logged")
+    rules: tuple[str, ...] = Field(("*",), description="names or patterns of rules, such as goal or framecue.*")
+    streams: str = Field("*", description="pattern of stream ids")
+    phases: tuple[Phase, ...] = Field(("started", "updated", "ended", "retracted"), description="what of an event")
+    max_age_ms: int = Field(3_600_000, ge=1_000, le=30 * 86_400_000, description="older events are not delivered")
+    max_attempts: int = Field(20, ge=1, le=1_000, description="then it is a dead letter")
+    timeout_ms: int = Field(10_000, ge=100, le=120_000, description="for one attempt")
+
+
+class NotifierSettings(Section):
+    """Webhooks: events told to other systems by HTTP."""
+
+    webhooks: tuple[Webhook, ...] = Field(
+        (), description="JSON here, a list in framecue.yaml: name, url, secret, rules"
+    )
+    private_addresses: Annotated[Literal["refuse", "allow"], BeforeValidator(_word)] = Field(
+        "refuse", description="allow: also to receivers inside the own network, and on this machine"
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> NotifierSettings:
+        names = [hook.name for hook in self.webhooks]
+        if len(set(names)) < len(names):
+            raise ValueError("two webhooks have the same name")
+        return self
+
+
+class TelemetrySettings(Section):
+    """Metrics, traces and logs for operators."""
+
+    metrics_port: int | None = Field(None, ge=1, le=65_535, description="Prometheus endpoint; empty: none")
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="address that endpoint listens on")
+    otlp_endpoint: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="http://host:4317, by gRPC, for traces and metrics; empty: none"
+    )
+    sample_ratio: float = Field(1.0, ge=0, le=1, description="share of traces kept that begin here")
+    export_every_ms: int = Field(10_000, ge=100, le=600_000, description="metrics by OTLP")
+    stream_labels: int = Field(100, ge=0, le=10_000, description="so many streams have metrics of their own")
+    logs: Literal["text", "json"] = Field("text", description="text for people; json, a line each, with trace ids")
 
 
 class Settings(BaseSettings):
@@ -229,6 +315,10 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     local: LocalSettings = LocalSettings()
     run: RunSettings = RunSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    privacy: PrivacySettings = PrivacySettings()
+    notifier: NotifierSettings = NotifierSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     slot: str = Field(
         "0",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
@@ -345,6 +435,8 @@ def _as_written(value: object) -> str:
         return ""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, tuple):
+        return "[]"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

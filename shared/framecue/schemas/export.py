@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
+from framecue.schemas.feedback import Feedback
 from framecue.schemas.rules import RuleSet
 from framecue.schemas.segment import CueIn
 
@@ -27,6 +28,7 @@ PUBLIC: Mapping[str, tuple[type[BaseModel], Mode]] = MappingProxyType(
         "annotation.v1": (Annotation, "serialization"),
         "event.v1": (Event, "serialization"),
         "caption.v1": (Caption, "serialization"),
+        "feedback.v1": (Feedback, "serialization"),
         "cue.v1": (CueIn, "validation"),
         "rules.v1": (RuleSet, "validation"),
     }

@@ -77,7 +77,10 @@ EVENTS = Topic("events", "results: events as they start, change and end", 30 * D
 CAPTIONS = Topic("captions", "results: sentences about windows", 30 * DAY_MS)
 CAPTION_REQUESTS = Topic("caption-requests", "internal: windows that want a sentence", DAY_MS)
 SNAPSHOTS = Topic("snapshots", "internal: state of the fold", None, compacted=True, max_bytes=8 << 20)
-CONTROL = Topic("control", "internal: the rules in force", None, compacted=True, keyed=False)
+CONTROL = Topic(
+    "control", "internal: the rules in force, and who may use the gateway", None, compacted=True, keyed=False
+)
+FEEDBACK = Topic("feedback", "what people say of events: right, wrong, missed", 365 * DAY_MS)
 DEADLETTER = Topic("deadletter", "what could not be used, with the reason", 7 * DAY_MS, max_bytes=DEADLETTER_MAX_BYTES)
 
 TOPICS: Mapping[str, Topic] = MappingProxyType(
@@ -94,6 +97,7 @@ TOPICS: Mapping[str, Topic] = MappingProxyType(
             CAPTION_REQUESTS,
             SNAPSHOTS,
             CONTROL,
+            FEEDBACK,
             DEADLETTER,
         )
     }

@@ -49,7 +49,7 @@ def test_topics_when_a_segment_is_at_its_limit() -> None:
 
 
 def test_topics_table_is_complete() -> None:
-    assert len(TOPICS) == 11
+    assert len(TOPICS) == 12
 
 
 @pytest.mark.parametrize(

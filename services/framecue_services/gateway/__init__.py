@@ -1,0 +1,1 @@
+"""The HTTP API and the dashboard: what FrameCue knows, for people and for systems that ask."""

@@ -1,0 +1,1 @@
+"""Webhooks: events told to other systems by HTTP, at least once and in order."""
