@@ -41,6 +41,7 @@ KEEP_BYTES: Mapping[str, int] = MappingProxyType(
         "events": 32 << 20,
         "captions": 32 << 20,
         "caption-requests": 8 << 20,
+        "feedback": 8 << 20,
         "deadletter": 64 << 20,
     }
 )
