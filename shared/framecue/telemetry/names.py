@@ -7,7 +7,7 @@ the others together as `other`. Times are in seconds, as Prometheus has it. It m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Kind = Literal["counter", "gauge", "histogram"]
 _SUFFIX = {"s": "_seconds", "By": "_bytes"}
@@ -19,7 +19,7 @@ SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 
 @dataclass(frozen=True)
 class Metric:
-    """One row: `unit` is UCUM's (`s`, `By`, or a noun in braces)."""
+    """One row: `unit` is UCUM's (`s`, `By`, or a noun in braces, which adds nothing to the name)."""
 
     name: str
     kind: Kind
@@ -52,8 +52,8 @@ DEAD_LETTERS = Metric("framecue.dead_letters", "counter", "{record}", "given up,
 RECORDS_BEHIND = Metric(
     "framecue.records_behind", "gauge", "{record}", "not yet committed, of what this worker owns", ("group", "topic")
 )
-MEDIA_SECONDS_BEHIND = Metric(
-    "framecue.media_seconds_behind", "gauge", "s", "age of the oldest record that waits: scale on this", ("group",)
+MEDIA_SECONDS_BEHIND = Metric(  # a noun for its unit: the name says it already
+    "framecue.media_seconds_behind", "gauge", "{second}", "age of the oldest that waits: scale on this", ("group",)
 )
 QUEUE_RECORDS = Metric("framecue.queue.records", "gauge", "{record}", "read ahead and waiting for work", ("group",))
 QUEUE_SIZE = Metric("framecue.queue.size", "gauge", "By", "the same in bytes", ("group",))
@@ -80,7 +80,7 @@ RESULTS = Metric(
 RESULT_DELAY = _latency("framecue.result.delay", "from a segment's arrival in Kafka to what was made of it")
 TEXT_LAG = _latency("framecue.text.lag", "between what was said and its caption, as taken off")
 TEXT_STATES = Metric(
-    "framecue.text.states", "counter", "{window}", "final windows, by the state of their text", ("state",)
+    "framecue.text.states", "counter", "{annotation}", "annotations, by the state of their text", ("state",)
 )
 DEGRADED = Metric("framecue.degraded", "counter", "{window}", "annotations that say less than they could", ("reason",))
 STREAM_ANNOTATIONS = Metric("framecue.stream.annotations", "counter", "{annotation}", "of one stream", ("stream",))
@@ -122,4 +122,11 @@ METRICS: tuple[Metric, ...] = tuple(value for value in list(globals().values()) 
 
 Span = Literal["push", "say", "ingest", "embed", "fold", "caption", "project", "notify"]
 """`embed` is one call for many streams, linked to all; the others belong to one record or result."""
-SPANS: tuple[Span, ...] = ("push", "say", "ingest", "embed", "fold", "caption", "project", "notify")
+SPANS: tuple[Span, ...] = get_args(Span)
+
+Attribute = Literal[
+    "framecue.stream", "framecue.topic", "framecue.partition", "framecue.offset", "framecue.window", "framecue.rule",
+    "framecue.records",
+]  # fmt: skip
+"""`topic`, `partition` and `offset` say where the record stood, `window` is an annotation's id."""
+ATTRIBUTES: tuple[Attribute, ...] = get_args(Attribute)
