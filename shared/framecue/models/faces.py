@@ -1,0 +1,143 @@
+"""What of a stored picture people get to see: the one gate between pictures and eyes.
+
+Whoever shows a picture opens a `Faces` once and passes every picture through it, at the size it was stored, whatever
+size is asked for: a face that is found in a large picture may be missed in a small one.
+
+    stored JPEG ─► decode ─► find faces, low threshold ─► coarsen each ─► scale down ─► JPEG
+
+Fails closed: what cannot be looked at for faces is not shown. It must not know who asks, nor any topic or setting.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from framecue.errors import DamagedMediaError, SetupError
+from framecue.models.protocols import Picture
+
+THRESHOLD = 0.2
+CELLS = 5
+"""What is left of a face: this many cells along its longer side. Of the distance between the eyes, two."""
+CELL_MIN_PX = 6
+GROWN = 1.5
+"""The ellipse that is coarsened, against the box of the face: 1.42 would just take in the corners of the box."""
+RAISED = 0.08
+"""Upwards, in heights of the box: it ends at the forehead, and hair says a lot."""
+JPEG_QUALITY = 82
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels."""
+
+
+class Faces(Protocol):
+    """Makes stored pictures ready to be seen. Any thread may call; a call takes as long as a forward, on one core."""
+
+    @property
+    def state(self) -> str:
+        """`blurred`, `shown` (by choice), or `unblurred: ` and why, with the cure: what a page says of its pictures."""
+        ...
+
+    def seen(self, jpeg: bytes, *, width: int | None = None) -> bytes:
+        """The picture as it may be seen, as JPEG, at most `width` px wide.
+
+        Raises DamagedMediaError when `jpeg` is no picture, ModelError when the detector fails: then show nothing.
+        """
+        ...
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    def find(self, picture: Picture, *, threshold: float) -> Iterable[tuple[float, ...]]:
+        """Left, top, right, bottom and score of each."""
+        ...
+
+
+def open_faces(mode: Literal["blur", "off"]) -> Faces:
+    """What `privacy.faces` asks for, as far as this installation can: `state` says what came of it. Loads no torch."""
+    if mode == "off":
+        return Unblurred("shown")
+    try:
+        from framecue.models.centerface import load_centerface
+
+        return Blurred(load_centerface())
+    except ImportError as e:
+        return Unblurred(f"unblurred: install framecue[privacy]: the package {e.name} is missing")
+    except SetupError as e:
+        return Unblurred(f"unblurred: {e}")
+
+
+class Blurred:
+    """Pictures without recognisable faces."""
+
+    state = "blurred"
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+
+    def seen(self, jpeg: bytes, *, width: int | None = None) -> bytes:
+        """As `Faces` has it; always a new JPEG, also where there is no face."""
+        picture = _decode(jpeg)
+        found = self._detector.find(np.asarray(picture), threshold=THRESHOLD)
+        return _encode(coarsened(picture, [(b[0], b[1], b[2], b[3]) for b in found]), width=width)
+
+
+class Unblurred:
+    """Pictures as they are; `state` says why."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def seen(self, jpeg: bytes, *, width: int | None = None) -> bytes:
+        """As `Faces` has it; without a width the same bytes."""
+        return jpeg if width is None else _encode(_decode(jpeg), width=width)
+
+
+def coarsened(picture: Image.Image, faces: Iterable[Box]) -> Image.Image:
+    """A copy in which each face is an ellipse of a few colours. What is under it is gone: averages of cells, no filter
+    that could be turned back; and its edge is hard, for a soft one would let the face through.
+    """
+    out = picture.copy()
+    for box in faces:
+        around = _around(box, picture.size)
+        left, top, right, bottom = around
+        if right <= left or bottom <= top:
+            continue
+        cell = max(CELL_MIN_PX, max(box[2] - box[0], box[3] - box[1]) / CELLS)
+        cells = (max(1, round((right - left) / cell)), max(1, round((bottom - top) / cell)))
+        size = (right - left, bottom - top)
+        patch = picture.crop(around).resize(cells, Image.Resampling.BOX).resize(size, Image.Resampling.BICUBIC)
+        mask = Image.new("L", size)
+        ImageDraw.Draw(mask).ellipse((0, 0, size[0] - 1, size[1] - 1), fill=255)
+        out.paste(patch, (left, top), mask)
+    return out
+
+
+def _around(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The box of the ellipse, in whole pixels."""
+    left, top, right, bottom = box
+    middle_x, middle_y = (left + right) / 2, (top + bottom) / 2 - RAISED * (bottom - top)
+    half_x, half_y = GROWN * (right - left) / 2, GROWN * (bottom - top) / 2
+    return (int(middle_x - half_x), int(middle_y - half_y), int(middle_x + half_x) + 1, int(middle_y + half_y) + 1)
+
+
+def _decode(jpeg: bytes) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as e:
+        raise DamagedMediaError(f"the picture cannot be shown: {e}") from e
+
+
+def _encode(picture: Image.Image, *, width: int | None) -> bytes:
+    if width is not None and width < picture.width:
+        height = max(1, round(picture.height * width / picture.width))
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=JPEG_QUALITY)
+    return out.getvalue()
