@@ -1,4 +1,4 @@
-"""How a service lives: it waits for its broker, runs its loop, says when it is ready, and ends in good order.
+"""How a service lives: it waits for its broker, runs its loops, says when it is ready, and ends in good order.
 
 A service is started, killed and started again by whoever looks after it; nothing here knows which service it is.
 """
@@ -9,11 +9,11 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 
 from framecue.broker.kafka.broker import KafkaBroker
 from framecue.broker.loop import Loop
@@ -22,6 +22,8 @@ from framecue.broker.stage import Stage
 from framecue.errors import BrokerError, FaultRateError
 from framecue.settings import Settings
 
+StageFactory = Callable[[Broker, Event], Stage]
+"""Makes a stage over a broker that answers; the event is set when the service is told to stop."""
 RETRY_S = 1.0
 _log = logging.getLogger(__name__)
 
@@ -39,11 +41,33 @@ def host(
     must mend something, DisplacedError when another worker has this one's slot, and FaultRateError, once it is told to
     stop, after too many records failed: until then it stays, unready.
     """
+    host_all(settings, topics=topics, stages={name: lambda broker, _: stage(broker)})
+
+
+def host_all(settings: Settings, *, topics: Sequence[str], stages: Mapping[str, StageFactory]) -> None:
+    """As `host`, with a loop for each group of `stages`, side by side: one that waits delays no other.
+
+    They are ready together, and stop together when one of them raises.
+    """
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    ready = Readiness(settings.run.ready_file)
-    ready.tell(False)
+    ready = Readiness(settings.run.ready_file, stages)
+    with ThreadPoolExecutor(len(stages), thread_name_prefix="loop") as threads:
+        loops = [
+            threads.submit(_serve, name, settings, topics=topics, stage=stage, stop=stop, ready=ready)
+            for name, stage in stages.items()
+        ]
+        wait(loops, return_when=FIRST_EXCEPTION)
+        stop.set()
+    for loop in loops:
+        loop.result()
+
+
+def _serve(
+    name: str, settings: Settings, *, topics: Sequence[str], stage: StageFactory, stop: Event, ready: Readiness
+) -> None:
+    """One loop, from its first broker until `stop`."""
     with ThreadPoolExecutor(1, thread_name_prefix=name) as executor, ExitStack() as closing:
 
         def joined() -> Loop:
@@ -52,7 +76,7 @@ def host(
             with ExitStack() as undoing:
                 broker = undoing.enter_context(contextlib.closing(KafkaBroker(connection, slot=settings.slot)))
                 bounds = settings.delivery.loop()
-                made = Loop(broker, stage(broker), group=name, topics=topics, settings=bounds, executor=executor)
+                made = Loop(broker, stage(broker, stop), group=name, topics=topics, settings=bounds, executor=executor)
                 closing.push(undoing.pop_all())
             return made
 
@@ -61,7 +85,7 @@ def host(
             return
         _log.info("%s runs as slot %s", name, settings.slot)
         try:
-            loop.run(stop, on_settled=ready.tell)
+            loop.run(stop, on_settled=lambda settled: ready.tell(name, settled))
         except FaultRateError as e:
             # Ending would only bring the same deploy back, which would give up some more records, and again.
             _log.critical("%s: %s; it stays, unready, until it is stopped", name, e)
@@ -77,13 +101,21 @@ def log_to_stderr() -> None:
 
 
 class Readiness:
-    """A file that is there while the service is ready, for whoever started it."""
+    """A file that is there while all of `parts` are ready, for whoever started the service. From any thread."""
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, parts: Iterable[str]) -> None:
+        self._path, self._unready, self._lock = path, set(parts), Lock()
+        self._show(False)
 
-    def tell(self, ready: bool) -> None:
-        """Makes or removes the file."""
+    def tell(self, part: str, ready: bool) -> None:
+        """Makes or removes the file, where that changes."""
+        with self._lock:
+            was_ready = not self._unready
+            (self._unready.discard if ready else self._unready.add)(part)
+            if was_ready == bool(self._unready):
+                self._show(not self._unready)
+
+    def _show(self, ready: bool) -> None:
         _log.info("ready" if ready else "not ready")
         if self._path is None:
             return
