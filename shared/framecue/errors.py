@@ -15,6 +15,7 @@ FrameCueError
 │   ├── BrokerError       the broker refused or lost something: rewind to what is committed and go on
 │   │   └── DisplacedError   another worker has this one's place: stop
 │   ├── FaultRateError    too many records failed by our own fault: stop, unready
+│   ├── DeliveryError     the receiver of a webhook did not take an event: a dead letter, and the next
 │   └── StoreError        the result store refused or lost something
 └── SetupError            what a person must mend first: settings, a missing package, a wrong model folder
 """
@@ -97,6 +98,10 @@ class DisplacedError(BrokerError):
 
 class FaultRateError(InternalError):
     """So many of the last records failed by our own fault that going on would empty a topic into the dead letters."""
+
+
+class DeliveryError(InternalError):
+    """The receiver of a webhook did not take an event."""
 
 
 class StoreError(InternalError):

@@ -16,10 +16,20 @@ from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from framecue.broker.kafka.connection import KafkaConnection
     from framecue.broker.loop import LoopSettings
     from framecue.media.decoding import DecodeLimits
+    from framecue.telemetry.setup import Reporting
 
 PREFIX = "FRAMECUE_"
 FILE = Path("framecue.yaml")
@@ -258,13 +269,25 @@ class Webhook(Section):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="of its group and metrics: keep it")
     url: str = Field(pattern=r"^https?://\S+$", max_length=2_000)
-    secret: SecretStr = Field(min_length=16, description="signs each delivery; never logged")
+    secret: SecretStr = Field(
+        min_length=16, description="signs each delivery; two with a space between while it is changed; never logged"
+    )
     rules: tuple[str, ...] = Field(("*",), description="names or patterns of rules, such as goal or framecue.*")
     streams: str = Field("*", description="pattern of stream ids")
     phases: tuple[Phase, ...] = Field(("started", "updated", "ended", "retracted"), description="what of an event")
     max_age_ms: int = Field(3_600_000, ge=1_000, le=30 * 86_400_000, description="older events are not delivered")
     max_attempts: int = Field(20, ge=1, le=1_000, description="then it is a dead letter")
     timeout_ms: int = Field(10_000, ge=100, le=120_000, description="for one attempt")
+
+    @field_validator("url")
+    @classmethod
+    def _callable(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if "@" in parts.netloc:
+            raise ValueError("names a user or password, which others would see; the signature says who calls")
+        if not parts.hostname or parts.port == 0:
+            raise ValueError("names no host, or a port that is none")
+        return url
 
 
 class NotifierSettings(Section):
@@ -276,12 +299,16 @@ class NotifierSettings(Section):
     private_addresses: Annotated[Literal["refuse", "allow"], BeforeValidator(_word)] = Field(
         "refuse", description="allow: also to receivers inside the own network, and on this machine"
     )
+    backoff_ms: int = Field(1_000, ge=10, le=60_000, description="before the second attempt; each further one doubles")
+    backoff_max_ms: int = Field(60_000, ge=10, le=3_600_000, description="at most so long between two attempts")
 
     @model_validator(mode="after")
     def _distinct(self) -> NotifierSettings:
         names = [hook.name for hook in self.webhooks]
         if len(set(names)) < len(names):
             raise ValueError("two webhooks have the same name")
+        if self.backoff_max_ms < self.backoff_ms:
+            raise ValueError(f"backoff_max_ms ({self.backoff_max_ms}) must be at least backoff_ms ({self.backoff_ms})")
         return self
 
 
@@ -297,6 +324,23 @@ class TelemetrySettings(Section):
     export_every_ms: int = Field(10_000, ge=100, le=600_000, description="metrics by OTLP")
     stream_labels: int = Field(100, ge=0, le=10_000, description="so many streams have metrics of their own")
     logs: Literal["text", "json"] = Field("text", description="text for people; json, a line each, with trace ids")
+
+    def reporting(
+        self, service: str, *, slot: str, prometheus: Literal["with endpoint", "always"] = "with endpoint"
+    ) -> Reporting:
+        """Where a process of `service` reports to, as plain values."""
+        from framecue.telemetry.setup import Reporting
+
+        return Reporting(
+            service,
+            slot=slot,
+            metrics_at=None if self.metrics_port is None else (self.metrics_host, self.metrics_port),
+            prometheus=prometheus,
+            otlp_endpoint=self.otlp_endpoint,
+            sample_ratio=self.sample_ratio,
+            export_every_s=self.export_every_ms / 1000,
+            stream_labels=self.stream_labels,
+        )
 
 
 class Settings(BaseSettings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +23,10 @@ EXAMPLE = REPO / "deploy" / ".env.example"
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def _hook(url: str) -> str:
+    return json.dumps([{"name": "ops", "url": url, "secret": "0123456789abcdef"}])
 
 
 def test_defaults_are_the_designs() -> None:
@@ -87,6 +92,10 @@ def test_misspelt_variable_names_the_nearest(name: str, nearest: str, monkeypatc
         ("FRAMECUE_SAMPLING__PER_SECOND", "often", "per_second"),
         ("FRAMECUE_SAMPLING__PER_SECOND", "1/0", "per_second"),
         ("FRAMECUE_MODEL__DEVICE", "tpu", "'auto', 'cpu' or 'cuda'"),
+        ("FRAMECUE_NOTIFIER__BACKOFF_MAX_MS", "999", r"backoff_max_ms \(999\) must be at least backoff_ms \(1000\)"),
+        ("FRAMECUE_NOTIFIER__WEBHOOKS", _hook("https://me:word@a.example/"), "names a user or password"),
+        ("FRAMECUE_NOTIFIER__WEBHOOKS", _hook("https://:8443/"), "names no host"),
+        ("FRAMECUE_NOTIFIER__WEBHOOKS", _hook("https://a.example:99999/"), "Port out of range"),
     ],
 )
 def test_value_out_of_bounds(name: str, value: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
