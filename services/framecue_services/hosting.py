@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Lock
+from typing import Literal
 
 from framecue.broker.kafka.broker import KafkaBroker
 from framecue.broker.loop import Loop
@@ -21,10 +22,15 @@ from framecue.broker.protocol import Broker
 from framecue.broker.stage import Stage
 from framecue.errors import BrokerError, FaultRateError
 from framecue.settings import Settings
+from framecue.telemetry.logs import JsonFormatter
+from framecue.telemetry.metrics import level
+from framecue.telemetry.names import READY
+from framecue.telemetry.setup import reporting
 
 StageFactory = Callable[[Broker, Event], Stage]
 """Makes a stage over a broker that answers; the event is set when the service is told to stop."""
 RETRY_S = 1.0
+TEXT_LINE = "%(asctime)s %(levelname)-8s %(name)s: %(message)s"
 _log = logging.getLogger(__name__)
 
 
@@ -47,13 +53,18 @@ def host(
 def host_all(settings: Settings, *, topics: Sequence[str], stages: Mapping[str, StageFactory]) -> None:
     """As `host`, with a loop for each group of `stages`, side by side: one that waits delays no other.
 
-    They are ready together, and stop together when one of them raises.
+    They are ready together, and stop together when one of them raises. The service is named as their groups are,
+    before the first dot.
     """
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    ready = Readiness(settings.run.ready_file, stages)
-    with ThreadPoolExecutor(len(stages), thread_name_prefix="loop") as threads:
+    service = next(iter(stages)).partition(".")[0]
+    with (
+        reporting(settings.telemetry.reporting(service, slot=settings.slot)),
+        ThreadPoolExecutor(len(stages), thread_name_prefix="loop") as threads,
+    ):
+        ready = Readiness(settings.run.ready_file, stages)
         loops = [
             threads.submit(_serve, name, settings, topics=topics, stage=stage, stop=stop, ready=ready)
             for name, stage in stages.items()
@@ -93,22 +104,28 @@ def _serve(
             raise
 
 
-def log_to_stderr() -> None:
-    """One line for each thing that happened, with its time."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-8s %(name)s: %(message)s"
-    )
+def log_to_stderr(form: Literal["text", "json"] = "text", *, service: str = "", slot: str = "") -> None:
+    """One line for each thing that happened, with its time: for people, or as JSON, with which service it was."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(service, slot=slot) if form == "json" else logging.Formatter(TEXT_LINE))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 class Readiness:
-    """A file that is there while all of `parts` are ready, for whoever started the service. From any thread."""
+    """A file that is there while all of `parts` are ready, for whoever started the service. From any thread.
+
+    Metrics tell of each part for itself.
+    """
 
     def __init__(self, path: Path | None, parts: Iterable[str]) -> None:
         self._path, self._unready, self._lock = path, set(parts), Lock()
+        for part in self._unready:
+            level(READY, 0, group=part)
         self._show(False)
 
     def tell(self, part: str, ready: bool) -> None:
         """Makes or removes the file, where that changes."""
+        level(READY, int(ready), group=part)
         with self._lock:
             was_ready = not self._unready
             (self._unready.discard if ready else self._unready.add)(part)

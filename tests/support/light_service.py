@@ -54,7 +54,8 @@ class Fault:
 
 def main(name: str, fault: Fault) -> int:
     """Runs until told to stop, as `framecue run NAME` does."""
-    log_to_stderr()
+    settings = load_settings()
+    log_to_stderr(settings.telemetry.logs, service=name, slot=settings.slot)
     module = import_module(f"framecue_services.{name}.__main__")
     if hasattr(module, "load_model"):
         module.load_model = lambda *_, **__: light_model()
@@ -62,7 +63,7 @@ def main(name: str, fault: Fault) -> int:
     if fault.die_at is not None:
         _arm(fault.die_at, fault.die_from)
     try:
-        module.run(load_settings())
+        module.run(settings)
     except FrameCueError as e:
         sys.stderr.write(f"framecue: {e}\n")
         return 1

@@ -81,6 +81,18 @@ def add(folder: Path, module: str, line: str) -> None:
         ("home-of-kafka", "services.framecue_services.ingest.mood", "import kafka", "only broker talks to Kafka"),
         ("home-of-kafka", "shared.framecue.store.mood", "import confluent_kafka", "only broker talks to Kafka"),
         ("home-of-redis", "services.framecue_services.projector.mood", "import redis", "only store talks to Redis"),
+        (
+            "home-of-telemetry",
+            "shared.framecue.broker.mood",
+            "from opentelemetry import trace",
+            "the rest says what happened, not to whom",
+        ),
+        (
+            "home-of-telemetry",
+            "services.framecue_services.fusion.mood",
+            "import prometheus_client",
+            "a metric has a row in names.py",
+        ),
     ],
 )
 def test_import_rule_when_broken(contract: str, module: str, line: str, reason: str, scratch: Path) -> None:

@@ -17,13 +17,19 @@ class ServiceName(StrEnum):
     FUSION = "fusion"
     CAPTIONER = "captioner"
     PROJECTOR = "projector"
+    GATEWAY = "gateway"
+    NOTIFIER = "notifier"
 
 
 @commands.command()
 def run(
     service: Annotated[
         ServiceName,
-        typer.Argument(metavar="SERVICE", help="One of ingest, fusion, captioner, projector.", show_default=False),
+        typer.Argument(
+            metavar="SERVICE",
+            help="One of ingest, fusion, captioner, projector, gateway, notifier.",
+            show_default=False,
+        ),
     ],
     adopt_model: Annotated[
         bool,
@@ -45,9 +51,10 @@ def run(
 
     if adopt_model and service is not ServiceName.FUSION:
         raise typer.BadParameter("only fusion adopts a model", param_hint="--adopt-model")
-    log_to_stderr()
+    settings = load_settings()
+    log_to_stderr(settings.telemetry.logs, service=service.value, slot=settings.slot)
     adopting = {"other_space": "adopt"} if adopt_model else {}
-    import_module(f"framecue_services.{service.value}.__main__").run(load_settings(), **adopting)
+    import_module(f"framecue_services.{service.value}.__main__").run(settings, **adopting)
 
 
 @commands.command()
