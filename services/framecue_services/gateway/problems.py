@@ -24,6 +24,7 @@ PROBLEM_JSON = "application/problem+json"
 RETRY_S = 2
 """When to ask again after a server was away: a restart takes seconds."""
 _KEPT = {"Cache-Control": "no-store"}
+_SCHEMA = {"$ref": "#/components/schemas/ProblemBody"}
 _log = logging.getLogger(__name__)
 
 
@@ -76,14 +77,23 @@ def busy(what: str, *, retry_s: int = 1) -> Problem:
     return Problem(503, f"{what}; ask again in a moment", headers={"Retry-After": str(retry_s)})
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The part of a route's OpenAPI that says which problems it answers with, beside those of every route."""
+def our_fault() -> Problem:
+    """Something that nobody thought of."""
+    return Problem(500, "that is our fault; the gateway's log says more")
+
+
+EVERYWHERE = (400, 401, 403, 429, 503)
+"""What each route under /v1 may answer: a token in the address, none, one that may not, too many, a server away."""
+
+
+def documented(*statuses: int, only: bool = False) -> dict[int | str, dict[str, Any]]:
+    """The part of a route's OpenAPI that says which problems it answers with, beside those `EVERYWHERE`."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+            "content": {PROBLEM_JSON: {"schema": _SCHEMA}},
         }
-        for status in sorted({401, 403, 429, 503, *statuses})
+        for status in sorted({*(() if only else EVERYWHERE), *statuses})
     }
 
 
@@ -93,7 +103,6 @@ def tell_problems(app: FastAPI) -> None:
     app.add_exception_handler(FrameCueError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 async def _problem(_: Request, error: Exception) -> Response:
@@ -111,7 +120,7 @@ async def _ours(_: Request, error: Exception) -> Response:
             return Problem(503, sentence, headers={"Retry-After": str(RETRY_S)}).response()
         case InputError():
             return Problem(422, str(error)).response()
-    return await _unforeseen(_, error)
+    raise error
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
@@ -132,7 +141,3 @@ async def _http(_: Request, error: Exception) -> Response:
     known = HTTPStatus(error.status_code).phrase
     detail = None if error.detail == known else str(error.detail)
     return Problem(error.status_code, detail, headers=error.headers).response()
-
-
-async def _unforeseen(_: Request, error: Exception) -> Response:
-    return Problem(500, "that is our fault; the gateway's log says more").response()
