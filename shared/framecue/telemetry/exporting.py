@@ -26,7 +26,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, start_http_server
 
 from framecue.errors import SetupError
 from framecue.telemetry import metrics, traces
@@ -50,6 +50,7 @@ class Exporting:
 
     def __init__(self, wanted: Reporting) -> None:
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)  # alerts ask when a process began, and for its open files
         self._exporters: list[_Spans | _Metrics] = []
         with ExitStack() as undoing:
             resource = Resource.create(
