@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from framecue.errors import SetupError
-from framecue.timeline import from_ms, parse_rfc3339
+from framecue.timeline import from_ms, parse_rfc3339, rfc3339
 
 _UNIT_MS = {"s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(s|min|m|h|d)")
@@ -28,6 +28,23 @@ def instant(text: str, *, now_ms: int) -> int | Literal["now", "oldest"]:
         return parse_rfc3339(said)
     except ValueError as e:
         raise SetupError(f"{text!r} is no time; write 90s, 15m, 1h, 2d, now, oldest or 2026-01-31T12:00:00Z") from e
+
+
+def later(text: str, *, now_ms: int) -> int:
+    """What `--expires` says: so long from now (`90s`, `12h`, `30d`), or RFC 3339, in ms since 1970.
+
+    Raises SetupError for anything else, and for a time that is over.
+    """
+    said = text.strip()
+    try:
+        span = _SPAN.fullmatch(said.lower())
+        at_ms = now_ms + round(float(span[1]) * _UNIT_MS[span[2]]) if span else parse_rfc3339(said)
+        parse_rfc3339(rfc3339(at_ms))  # a span may lead to where nobody reads it back
+    except (ValueError, OverflowError) as e:
+        raise SetupError(f"{text!r} is no time to come; write 12h, 30d or 2026-01-31T12:00:00Z") from e
+    if at_ms <= now_ms:
+        raise SetupError(f"{text!r} is over; write 12h, 30d or a later time")
+    return at_ms
 
 
 def ago(at_ms: int, *, now_ms: int) -> str:

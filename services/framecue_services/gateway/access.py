@@ -28,11 +28,11 @@ from framecue.settings import GatewaySettings
 from framecue.telemetry.metrics import add
 from framecue.telemetry.names import REFUSED
 from framecue_services.gateway.limits import Limiter, network
+from framecue_services.gateway.loopback import is_loopback
 from framecue_services.gateway.origins import (
     SAFE_METHODS,
     host_name,
     is_foreign,
-    is_loopback,
     is_of_form,
     says_origin,
 )

@@ -6,7 +6,6 @@ own at 127.0.0.1. Programs send none of these headers, and need not.
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -17,16 +16,6 @@ _OWN = frozenset({"same-origin", "none"})
 """`none`: a person typed the address or followed a bookmark."""
 _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 """What any page may send anywhere; all else a browser asks us about first, and is never allowed."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine, and cannot be another one's."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def host_name(header: str) -> str:

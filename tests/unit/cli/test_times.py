@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from framecue.errors import SetupError
-from framecue_services.cli.times import ago, instant
+from framecue_services.cli.times import ago, instant, later
 
 NOW = 1_769_860_800_000
 
@@ -48,3 +48,21 @@ def test_anything_else_is_a_sentence_with_examples(text: str) -> None:
 )
 def test_how_long_ago(before_ms: int, expected: str) -> None:
     assert ago(NOW - before_ms, now_ms=NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", NOW + 90_000),
+        (" 30D ", NOW + 30 * 86_400_000),
+        ("2026-02-01T12:00:00Z", NOW + 86_400_000),
+    ],
+)
+def test_a_time_to_come_as_people_write_it(text: str, expected: int) -> None:
+    assert later(text, now_ms=NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["", "now", "oldest", "0s", "2026-01-31T12:00:00Z", "2026-03-01", "999999d"])
+def test_what_is_over_or_no_time_is_a_sentence(text: str) -> None:
+    with pytest.raises(SetupError, match="write 12h, 30d or"):
+        later(text, now_ms=NOW)

@@ -1,8 +1,9 @@
-"""Commands for people who run FrameCue: `rules`, `topics`, `deadletters`, `redis`, `forget`, `doctor`."""
+"""Commands for people who run FrameCue: `rules`, `topics`, `deadletters`, `redis`, `token`, `forget`, `doctor`."""
 
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,20 @@ rules = typer.Typer(no_args_is_help=True, help="Say what to look for, and see wh
 topics = typer.Typer(no_args_is_help=True, help="Make and check the topics on the broker.")
 deadletters = typer.Typer(no_args_is_help=True, help="See what could not be used, and put it back.")
 redis = typer.Typer(no_args_is_help=True, help="Make what Redis shows again.")
-for _name, _group in (("rules", rules), ("topics", topics), ("deadletters", deadletters), ("redis", redis)):
+token = typer.Typer(no_args_is_help=True, help="Say who may use the gateway.", rich_markup_mode="rich")
+for _name, _group in (
+    ("rules", rules), ("topics", topics), ("deadletters", deadletters), ("redis", redis), ("token", token),
+):  # fmt: skip
     commands.add_typer(_group, name=_name, rich_help_panel="Commands")
+
+
+class TokenScope(StrEnum):
+    """What a token may do; each includes those before it."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
 
 Since = Annotated[str, typer.Option(metavar="TIME", help="So long ago (90s, 1h, 2d), an RFC 3339 time, or oldest.")]
 Stage = Annotated[
@@ -221,6 +234,69 @@ def doctor(
     from framecue_services.cli.doctor.running import run_doctor
 
     raise typer.Exit(run_doctor(form="json" if as_json else "text"))
+
+
+@token.command(
+    "create",
+    epilog="[bold]Examples[/bold]\n\nframecue token create wallboard --streams '*' --expires 90d\n\n"
+    "framecue token create lab --scope write --streams 'lab-*' --streams 'kitchen' > lab.token",
+)
+def create_token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who it is for; feedback is signed with it.")],
+    streams: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PATTERN",
+            help="The streams it sees, such as 'lab-*'; may be given more than once.",
+            show_default=False,
+        ),
+    ],
+    scope: Annotated[
+        TokenScope, typer.Option(help="read; write: also text and feedback; admin: also the rules.")
+    ] = TokenScope.READ,
+    expires: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="So long from now (12h, 30d), or an RFC 3339 time.", show_default="never"),
+    ] = None,
+) -> None:
+    """Make a token for the gateway, and print it: this once, on stdout.
+
+    Send it as [bold]Authorization: Bearer fc_…[/bold], or log in with it on the dashboard. What is kept of it is a
+    hash.
+    """
+    from framecue.settings import load_settings
+    from framecue_services.cli import connecting
+    from framecue_services.cli.token import run_create
+
+    with connecting.broker(load_settings()) as broker:
+        run_create(broker, name, scope=scope.value, streams=streams, expires=expires)
+
+
+@token.command("list")
+def list_tokens() -> None:
+    """List all tokens: what each may do, on which streams, and until when. Secrets are not known.
+
+    A table on a terminal; in a pipe one line each, with tabs between the columns.
+    """
+    from framecue.settings import load_settings
+    from framecue_services.cli import connecting
+    from framecue_services.cli.token import run_list
+
+    with connecting.broker(load_settings()) as broker:
+        run_list(broker)
+
+
+@token.command("revoke")
+def revoke_token(
+    named: Annotated[str, typer.Argument(metavar="ID|NAME", help="As `token list` shows it.")],
+) -> None:
+    """End a token: within two seconds no gateway lets it in, its sessions end, and so do its live connections."""
+    from framecue.settings import load_settings
+    from framecue_services.cli import connecting
+    from framecue_services.cli.token import run_revoke
+
+    with connecting.broker(load_settings()) as broker:
+        run_revoke(broker, named)
 
 
 @redis.command("rebuild")

@@ -14,7 +14,7 @@ from framecue.clock import Clock, SystemClock
 from framecue.errors import FrameCueError, SetupError
 from framecue.settings import FILE, Settings, known_settings
 from framecue_services.cli import connecting
-from framecue_services.cli.doctor import kafka, machine, model, store
+from framecue_services.cli.doctor import gateway, kafka, machine, model, store
 from framecue_services.cli.doctor.findings import Check, Examined, Finding, examine, fine, of_error
 from framecue_services.cli.doctor.page import as_json, failed, tell
 
@@ -46,6 +46,7 @@ def examination(clock: Clock) -> Iterator[Examined]:
             Check("disk", lambda: machine.disk(settings)),
             Check("local", lambda: machine.local_servers(settings)),
             Check("model", lambda: model.files(settings)),
+            Check("gateway", lambda: gateway.access(settings.gateway)),
         )
     )
     with ExitStack() as stack:
