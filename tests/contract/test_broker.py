@@ -15,7 +15,7 @@ import pytest
 
 from framecue.broker.kafka.topics import delete_topics
 from framecue.broker.memory import MemoryBroker
-from framecue.broker.protocol import Broker, Consumer, Message, Record, TopicPartition
+from framecue.broker.protocol import Broker, Consumer, Message, Record, Tail, TopicPartition
 from framecue.clock import FixedClock
 from framecue.errors import BrokerError
 from framecue.schemas.topics import DEADLETTER, MEDIA, TOPICS, partition_of
@@ -315,3 +315,45 @@ def test_the_brokers_time_is_not_ahead_of_what_it_writes_next(broker: Broker) ->
     assert now_ms is not None
     assert last.timestamp_ms is not None
     assert last.timestamp_ms - 1_000 <= now_ms <= last.timestamp_ms
+
+
+def followed(tail: Tail, count: int) -> list[bytes | None]:
+    """The values of `count` records, or of all where they are fewer."""
+    out: list[bytes | None] = []
+    until_s = time.monotonic() + PATIENCE_S
+    while (len(out) < count or not tail.caught_up()) and time.monotonic() < until_s:
+        out += [record.value for record in tail.poll(10, timeout_s=0.1)]
+    return out
+
+
+def test_a_tail_goes_on_at_the_places_it_is_given_and_reads_no_other_partition(broker: Broker) -> None:
+    """Who was told how far it read misses nothing and reads nothing twice, whatever lies between two offsets."""
+    for value in (b"a", b"b", b"c"):
+        broker.commit([Message("events", b"k", value, partition=1), Message("events", b"k", b"other", partition=2)])
+    first = broker.tail(["events"], start="oldest")
+    records = [r for r in _all(first, 6) if r.partition == 1]
+    after_a = {TopicPartition("events", 1): records[0].offset + 1}
+    again = broker.tail((), start=after_a)
+    assert (again.lost, dict(again.positions()), again.caught_up()) == (frozenset(), after_a, False)
+    assert followed(again, 2) == [b"b", b"c"]
+    assert again.log_id == first.log_id != b""
+    first.close()
+    again.close()
+
+
+def test_a_tail_says_which_places_there_are_none_of_and_goes_on_at_the_oldest(broker: Broker) -> None:
+    """As after a topic was deleted and made again: what was read last there says nothing any more."""
+    broker.commit([Message("events", b"k", b"a", partition=1), Message("events", b"k", b"b", partition=2)])
+    ends = {p: broker.end("events", partition=p) for p in (1, 2)}
+    places = {TopicPartition("events", 1): ends[1] + 100, TopicPartition("events", 2): ends[2]}
+    tail = broker.tail((), start=places)
+    assert (tail.lost, followed(tail, 1)) == ({TopicPartition("events", 1)}, [b"a"])
+    tail.close()
+
+
+def _all(tail: Tail, count: int) -> list[Record]:
+    out: list[Record] = []
+    until_s = time.monotonic() + PATIENCE_S
+    while len(out) < count and time.monotonic() < until_s:
+        out += tail.poll(10, timeout_s=0.1)
+    return out

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
+from uuid import uuid4
 
 from framecue.broker.protocol import (
     Consumer,
@@ -21,6 +22,7 @@ from framecue.broker.protocol import (
     Notes,
     Offsets,
     Record,
+    Start,
     TopicPartition,
     check_size,
     known_topic,
@@ -98,6 +100,7 @@ class MemoryBroker:
         self._logs = {TopicPartition(t, p): _Log() for t, count in self._partitions.items() for p in range(count)}
         self._groups: dict[str, _Group] = {}
         self._written = 0
+        self._id = uuid4().bytes
         self._changed = threading.Condition(threading.RLock())
 
     def partitions(self, topic: str) -> int:
@@ -143,6 +146,9 @@ class MemoryBroker:
         with self._changed:
             records = [record for _, record in self._log(TopicPartition(topic, partition)).read(start)]
         return iter(records)
+
+    def tail(self, topics: Sequence[str], *, start: Start | Offsets = "now") -> MemoryTail:
+        return MemoryTail(self, [known_topic(name).name for name in topics], start)
 
     def end(self, topic: str, *, partition: int) -> int:
         with self._changed:
@@ -271,3 +277,60 @@ class MemoryConsumer:
     def _check_owned(self, at: TopicPartition) -> None:
         if at not in self._positions:
             raise BrokerError(f"this consumer does not own {at.topic} {at.partition}")
+
+
+class MemoryTail:
+    """`broker.protocol.Tail` over the logs of a `MemoryBroker`, under its lock."""
+
+    def __init__(self, broker: MemoryBroker, topics: Sequence[str], start: Start | Offsets) -> None:
+        self.lost: frozenset[TopicPartition] = frozenset()
+        self._broker = broker
+        with broker._changed:
+            self._positions = {at: self._found(at, offset) for at, offset in self._places(topics, start).items()}
+            self._ends = {at: broker._log(at).end for at in self._positions}
+
+    @property
+    def log_id(self) -> bytes:
+        return self._broker._id
+
+    def positions(self) -> Offsets:
+        return dict(self._positions)
+
+    def caught_up(self) -> bool:
+        return all(self._positions[at] >= end for at, end in self._ends.items())
+
+    def poll(self, max_records: int, *, timeout_s: float) -> list[Record]:
+        with self._broker._changed:
+            self._broker._changed.wait_for(self._ready, timeout_s)
+            self._positions = {at: self._found(at, offset) for at, offset in self._positions.items()}
+            flowing = [self._broker._logs[at].read(offset) for at, offset in self._positions.items()]
+            records = [record for _, record in islice(heapq.merge(*flowing), max_records)]
+            for record in records:
+                self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            return records
+
+    def close(self) -> None:
+        """There is nothing in the background."""
+
+    def _ready(self) -> bool:
+        return any(offset < self._broker._logs[at].end for at, offset in self._positions.items())
+
+    def _places(self, topics: Sequence[str], start: Start | Offsets) -> Offsets:
+        if isinstance(start, Mapping):
+            return start
+        keys = [at for at in self._broker._logs if at.topic in topics]
+        match start:
+            case "oldest":
+                return {at: self._broker._logs[at].start for at in keys}
+            case "now":
+                return {at: self._broker._logs[at].end for at in keys}
+            case at_ms:
+                return {at: self._broker.offset_at(at.topic, partition=at.partition, at_ms=at_ms) for at in keys}
+
+    def _found(self, at: TopicPartition, offset: int) -> int:
+        """`offset`, or that of the oldest record where it is gone, or was never there."""
+        log = self._broker._log(at)
+        if log.start <= offset <= log.end:
+            return offset
+        self.lost |= {at}
+        return log.start

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from framecue.errors import BrokerError
 from framecue.schemas.segment import Headers
@@ -25,6 +25,8 @@ class TopicPartition(NamedTuple):
 
 Offsets = Mapping[TopicPartition, int]
 """For each partition the offset of the next record to read."""
+Start = int | Literal["oldest", "now"]
+"""Where a tail begins: a time in ms, or one of these words."""
 Notes = Mapping[TopicPartition, str]
 """For partitions of `Offsets`, a few words that are kept beside the committed offset."""
 NOTE_MAX = 1_024
@@ -122,6 +124,40 @@ class Consumer(Protocol):
         ...
 
 
+class Tail(Protocol):
+    """What is committed to some partitions, from a place on, for ever, without a group. Used by one thread only.
+
+    Records of a partition come in order; nothing is promised between partitions. While the broker is away `poll` waits
+    for it, and misses nothing when it is back.
+    """
+
+    @property
+    def log_id(self) -> bytes:
+        """Names these very topics: another after they were deleted and made again. No client of ours shows it."""
+        ...
+
+    @property
+    def lost(self) -> frozenset[TopicPartition]:
+        """Partitions that do not hold the place to go on from, or no longer: they go on at their oldest record."""
+        ...
+
+    def positions(self) -> Offsets:
+        """Where each partition goes on. Raises BrokerError."""
+        ...
+
+    def caught_up(self) -> bool:
+        """Whether `poll` gave all that was committed when this was made. Raises BrokerError."""
+        ...
+
+    def poll(self, max_records: int, *, timeout_s: float) -> list[Record]:
+        """Up to `max_records`, waiting up to `timeout_s` for the first. Raises BrokerError."""
+        ...
+
+    def close(self) -> None:
+        """Ends it."""
+        ...
+
+
 class Broker(Protocol):
     """Messages in, records out. All methods may block on the network and be called from any thread."""
 
@@ -166,6 +202,13 @@ class Broker(Protocol):
         """The committed records from `start`, else from the oldest after it, in order, up to `end` as of the call.
 
         Waits for what is still being decided ahead of that end, so that nothing is missed. Raises BrokerError.
+        """
+        ...
+
+    def tail(self, topics: Sequence[str], *, start: Start | Offsets = "now") -> Tail:
+        """Follows all partitions of `topics` from `start` on; where that names places, only the partitions it names.
+
+        Raises BrokerError, and SetupError where a topic is missing.
         """
         ...
 

@@ -15,6 +15,7 @@ from framecue.broker.kafka.connection import Admin, KafkaConnection, displaced, 
 from framecue.broker.kafka.consumer import KafkaConsumer
 from framecue.broker.kafka.producer import FencedError, Send, Transactions, Written
 from framecue.broker.kafka.reading import BULK_BYTES, SINGLE_BYTES, Readers
+from framecue.broker.kafka.tail import KafkaTail
 from framecue.broker.protocol import (
     Consumer,
     Handover,
@@ -22,6 +23,7 @@ from framecue.broker.protocol import (
     Notes,
     Offsets,
     Record,
+    Start,
     TopicPartition,
     check_size,
     known_topic,
@@ -115,6 +117,9 @@ class KafkaBroker:
     def read(self, topic: str, *, partition: int, start: int = 0) -> Iterator[Record]:
         at = self._checked_place(topic, partition)
         return self._bulk.read(at, start, end=self._admin.offset(at, LATEST))
+
+    def tail(self, topics: Sequence[str], *, start: Start | Offsets = "now") -> KafkaTail:
+        return KafkaTail(self._connection, topics, start=start)
 
     def end(self, topic: str, *, partition: int) -> int:
         return self._admin.offset(self._checked_place(topic, partition), LATEST)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from kafka import KafkaConsumer
 
@@ -103,15 +103,17 @@ class Readers:
         client.close(autocommit=False, timeout_ms=2_000)
 
 
-def open_reader(connection: KafkaConnection, *, fetch_bytes: int) -> Any:
-    """A consumer without a group that reads what is committed."""
+def open_reader(
+    connection: KafkaConnection, *, fetch_bytes: int, out_of_range: Literal["earliest", "none"] = "earliest"
+) -> Any:
+    """A consumer without a group that reads what is committed; `out_of_range` "none" raises where a place is gone."""
     return connect(
         KafkaConsumer,
         connection,
         group_id=None,
         isolation_level="read_committed",
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset=out_of_range,
         allow_auto_create_topics=False,
         request_timeout_ms=ANSWER_MS,
         max_partition_fetch_bytes=fetch_bytes,
