@@ -95,18 +95,18 @@ class Access:
     def admit(self, request: HTTPConnection) -> Credential | None:
         """Who asks; None where nobody need say. Raises Problem."""
         self._check_address(request)
-        if not _is_guarded(request.url.path):
+        path = request.scope["path"]
+        if not _is_guarded(path):
             return None
-        method = request.scope["method"]
-        if request.url.path == SESSION_PATH and method == "POST":
-            self._check_page(request, browser=True)
+        if path == SESSION_PATH and request.scope["method"] == "POST":
             self._count(f"address {_caller(request)}")
+            self._check_page(request)
             return None
         credential = self._credential(request)
-        if credential.by != "token":
-            self._check_page(request, browser=credential.by == "cookie")
         kept = credential.kept
         self._count(f"address {_caller(request)}" if kept is None else f"token {kept.token.id}")
+        if credential.by != "token":  # what no page can know, no page can send
+            self._check_page(request, by=credential.by)
         return credential
 
     def still_valid(self, credential: Credential) -> bool:
@@ -131,10 +131,9 @@ class Access:
     def _credential(self, request: HTTPConnection) -> Credential:
         if self.settings.auth == "off":
             return Credential(EVERYBODY, "loopback")
-        said = request.headers.get("authorization")
-        if said is not None:
-            scheme, _, secret = said.partition(" ")
-            kept = self._shown(secret.strip() if scheme.lower() == "bearer" else "", request)
+        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":  # any other is meant for a proxy before us
+            kept = self._shown(secret.strip(), request)
             return Credential(_principal(kept), "token", kept, kept.expires_ms)
         if (cookie := request.cookies.get(COOKIE)) is not None:
             return self._of_cookie(cookie, request)
@@ -180,8 +179,8 @@ class Access:
             raise refusal(429, "too_many", detail, {"Retry-After": str(math.ceil(wait_s))})
 
     def _check_address(self, request: HTTPConnection) -> None:
-        query = request.url.query
-        if _TOKEN_NAMES.search(query) or _TOKEN.search(query) or _TOKEN.search(request.url.path):
+        query = request.scope["query_string"].decode("latin-1")
+        if _TOKEN_NAMES.search(query) or _TOKEN.search(query) or _TOKEN.search(request.scope["path"]):
             detail = (
                 "tokens do not belong into addresses, which end up in logs and histories: send Authorization: Bearer, "
                 "and revoke this one"
@@ -191,14 +190,14 @@ class Access:
             detail = "without tokens this gateway answers only to the names localhost and 127.0.0.1"
             raise refusal(403, "foreign_host", detail)
 
-    def _check_page(self, request: HTTPConnection, *, browser: bool) -> None:
-        """That no page of somebody else's is behind it; `browser` where none but a browser asks like that."""
+    def _check_page(self, request: HTTPConnection, *, by: Literal["cookie", "loopback"] = "loopback") -> None:
+        """That no page of somebody else's is behind it. Only browsers have a cookie, and they say where they ask."""
         method, headers = request.scope["method"], request.headers
         if is_foreign(method, headers, https_only=self.settings.secure_cookie):
             raise refusal(403, "foreign_page", "a page of another site asks; only this gateway's own may")
         if method in SAFE_METHODS:
             return
-        if browser and request.url.path != SESSION_PATH and not says_origin(headers):
+        if by == "cookie" and not says_origin(headers):
             raise refusal(403, "foreign_page", "a browser says where it asks from; programs send a token instead")
         if method != "DELETE" and is_of_form(headers):
             raise refusal(415, "form", "say what the body is, such as Content-Type: application/json; no form is taken")

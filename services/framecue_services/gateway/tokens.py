@@ -114,9 +114,11 @@ class TokenBook:
         return self._kept.get(token_id)
 
     def of_secret(self, secret: str) -> Kept | None:
-        """The token that this secret is of, whether expired or not; a wrong one takes as long as a right one."""
+        """The token that this secret is of, whether expired or not. How long it takes tells nothing of ids or bits."""
         named = SECRET.fullmatch(secret)
-        kept = self._kept.get(named[1]) if named else None
+        if named is None:
+            return None
+        kept = self._kept.get(named[1])
         same = hmac.compare_digest(digest(secret), _NOBODYS if kept is None else kept.token.sha256)
         return kept if same else None
 

@@ -73,5 +73,5 @@ def _session(credential: Credential, request: Request) -> Session:
         scope=principal.scope,
         streams=principal.streams,
         auth=access.settings.auth,
-        faces=request.app.state.faces.state,
+        faces=request.app.state.faces,
     )
