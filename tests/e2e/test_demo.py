@@ -53,10 +53,11 @@ def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @contextmanager
 def of_its_own(folder: Path) -> Generator[dict[str, str]]:
     """The variables of local servers on free ports, for this process too; ends what was started."""
-    ports = {"KAFKA_PORT": str(free_port(2)), "REDIS_PORT": str(free_port())}
+    ports = {"KAFKA_PORT": str(free_port(2)), "REDIS_PORT": str(free_port()), "METRICS_PORT": str(free_port(5))}
     local = {f"FRAMECUE_LOCAL__{name}": value for name, value in {**ports, "FOLDER": str(folder)}.items()}
     with pytest.MonkeyPatch.context() as patched:
-        for name, value in (local | {"FRAMECUE_MODEL__LOCK": str(folder / "models.lock")}).items():
+        further = {"FRAMECUE_MODEL__LOCK": str(folder / "models.lock"), "FRAMECUE_GATEWAY__PORT": str(free_port())}
+        for name, value in (local | further).items():
             patched.setenv(name, value)
         addresses = {
             "FRAMECUE_KAFKA__BOOTSTRAP": f"127.0.0.1:{ports['KAFKA_PORT']}",

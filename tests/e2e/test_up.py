@@ -33,10 +33,13 @@ class Command:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kafka_port, self.redis_port = free_port(2), free_port()
+        self.gateway_port, self.metrics_port = free_port(), free_port(len(SERVICES))
         self.environment = {
             **os.environ,
             "FRAMECUE_LOCAL__KAFKA_PORT": str(self.kafka_port),
             "FRAMECUE_LOCAL__REDIS_PORT": str(self.redis_port),
+            "FRAMECUE_LOCAL__METRICS_PORT": str(self.metrics_port),
+            "FRAMECUE_GATEWAY__PORT": str(self.gateway_port),
         }
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -56,7 +59,9 @@ class Command:
         return {name: process["pid"] for name, process in processes.items()}
 
     def open_ports(self) -> list[int]:
-        return [port for port in (self.kafka_port, self.kafka_port + 1, self.redis_port) if taken(port)]
+        metrics = (self.metrics_port + n for n in range(len(SERVICES)))
+        ports = (self.kafka_port, self.kafka_port + 1, self.redis_port, self.gateway_port, *metrics)
+        return [port for port in ports if taken(port)]
 
     @staticmethod
     def _line(arguments: Sequence[str]) -> list[str]:
@@ -99,17 +104,20 @@ def test_up_brings_servers_out_of_wheels_when_there_is_no_java_maven_or_redis(fr
 def test_up_starts_what_died_and_down_leaves_nothing_but_data(framecue: Command) -> None:
     first = framecue.run("up")
     assert first.returncode == 0, first.stderr
-    for expected in ("ready", f"{HOST}:{framecue.kafka_port}", "FRAMECUE_KAFKA__BOOTSTRAP=", "framecue down"):
+    page = f"http://{HOST}:{framecue.gateway_port}/"
+    for expected in ("ready", f"{HOST}:{framecue.kafka_port}", "FRAMECUE_KAFKA__BOOTSTRAP=", page, "framecue down"):
         assert expected in first.stdout
     before = framecue.pids()
     assert set(before) == {"Kafka", "Redis", *SERVICES}
+    assert len(framecue.open_ports()) == 4 + len(SERVICES)
+    assert {address for address, port in _listening() if port in framecue.open_ports()} <= LOOPBACK
 
     os.kill(before["projector"], signal.SIGKILL)
     os.kill(before["Redis"], signal.SIGKILL)
     _until(lambda: not _alive(before["projector"]) and not _alive(before["Redis"]))
     second = framecue.run("up")
     assert second.returncode == 0, second.stderr
-    assert "Kafka, ingest, fusion, captioner (from before)" in second.stdout
+    assert "Kafka, ingest, fusion, captioner, gateway (from before)" in second.stdout
     after = framecue.pids()
     assert {name for name in before if before[name] != after[name]} == {"Redis", "projector"}
 
@@ -125,16 +133,24 @@ def test_up_starts_what_died_and_down_leaves_nothing_but_data(framecue: Command)
     assert _topics(framecue.kafka_port) == {f"framecue.{name}" for name in TOPICS}
 
 
-@pytest.mark.parametrize("what", ["kafka_port", "redis_port"])
-def test_up_names_the_setting_when_a_port_is_in_use(framecue: Command, what: str) -> None:
-    port = getattr(framecue, what)
+@pytest.mark.parametrize(
+    ("needs", "variable", "beside"),
+    [
+        ("Kafka", "FRAMECUE_LOCAL__KAFKA_PORT", 0),
+        ("Kafka", "FRAMECUE_LOCAL__KAFKA_PORT", 1),
+        ("Redis", "FRAMECUE_LOCAL__REDIS_PORT", 0),
+        ("gateway", "FRAMECUE_GATEWAY__PORT", 0),
+        ("fusion's metrics", "FRAMECUE_LOCAL__METRICS_PORT", 1),
+    ],
+)
+def test_up_names_the_setting_when_a_port_is_in_use(framecue: Command, needs: str, variable: str, beside: int) -> None:
+    port = int(framecue.environment[variable]) + beside
     with socket.create_server((HOST, port)):
-        up = framecue.run("up", "--servers-only")
+        up = framecue.run("up")
     assert up.returncode == 2
-    server = {"kafka_port": "Kafka", "redis_port": "Redis"}[what]
     assert up.stderr == (
-        f"framecue: port {port} of 127.0.0.1, which {server} needs, is in use by another program; "
-        f"end that, or set FRAMECUE_LOCAL__{what.upper()} to a free port\n"
+        f"framecue: port {port} of 127.0.0.1, which {needs} needs, is in use by another program; "
+        f"end that, or set {variable} to a free port\n"
     )
     assert framecue.open_ports() == []
 

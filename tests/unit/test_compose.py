@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
-from framecue.settings import KafkaSettings, LocalSettings, RedisSettings, variables
+from framecue.settings import GatewaySettings, KafkaSettings, LocalSettings, RedisSettings, variables
 from framecue_services.cli.local.java import KAFKA
 from framecue_services.cli.local.kafka_server import KafkaServer
-from framecue_services.cli.local.service import SERVICES
+from framecue_services.cli.local.service import GATEWAY, NOTIFIER
+from framecue_services.cli.local.service import SERVICES as ALWAYS
 from tests.support.paths import REPO
 
 COMPOSE = REPO / "docker-compose.yml"
 DOCKERFILE = REPO / "deploy" / "Dockerfile"
 READY_FILE = "/run/framecue/ready"
+SERVICES = (*ALWAYS, NOTIFIER)
 SERVERS = ("kafka", "redis")
 ONCE = ("topics", "rules")
 OF_CONTAINERS = {
@@ -75,11 +77,12 @@ def test_compose_tells_services_where_the_servers_listen(compose: dict[str, Any]
 
 
 def test_compose_publishes_the_usual_ports_on_this_machine_only(compose: dict[str, Any]) -> None:
-    local = LocalSettings()
+    local, port = LocalSettings(), GatewaySettings().port
     published = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
     assert published == {
         "kafka": [f"127.0.0.1:${{FRAMECUE_LOCAL__KAFKA_PORT:-{local.kafka_port}}}:9092"],
         "redis": [f"127.0.0.1:${{FRAMECUE_LOCAL__REDIS_PORT:-{local.redis_port}}}:6379"],
+        "gateway": [f"127.0.0.1:${{FRAMECUE_GATEWAY__PORT:-{port}}}:{port}"],
     }
     advertised = compose["services"]["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
     assert f"HOST://127.0.0.1:${{FRAMECUE_LOCAL__KAFKA_PORT:-{local.kafka_port}}}" in advertised
@@ -135,6 +138,8 @@ def test_compose_starts_in_order(compose: dict[str, Any]) -> None:
         "fusion": rules,
         "captioner": rules,
         "projector": rules | {"redis": "service_healthy"},
+        "gateway": rules | {"redis": "service_healthy"},
+        "notifier": rules,
     }
 
 
@@ -146,8 +151,26 @@ def test_compose_builds_each_image_once_for_its_extras(compose: dict[str, Any]) 
         assert service["build"]["context"] == "."
         assert REPO / service["build"]["dockerfile"] == DOCKERFILE
         by_image.setdefault(service["image"], set()).add(service["build"].get("args", {}).get("EXTRAS", ""))
-    assert by_image == {"framecue": {""}, "framecue-ingest": {"ingest"}, "framecue-fusion": {"fusion"}}
-    assert {extra for found in by_image.values() for extra in found if extra} <= declared
+    assert by_image == {
+        "framecue": {"telemetry"},
+        "framecue-ingest": {"ingest,telemetry"},
+        "framecue-fusion": {"fusion,telemetry"},
+        "framecue-gateway": {"gateway,privacy"},
+        "framecue-notifier": {"notifier"},
+    }
+    assert {extra for found in by_image.values() for extras in found for extra in extras.split(",")} <= declared
+
+
+def test_gateway_is_reached_from_this_machine_only_and_asks_for_tokens(compose: dict[str, Any]) -> None:
+    gateway, usual = compose["services"][GATEWAY], GatewaySettings()
+    assert gateway["environment"]["FRAMECUE_GATEWAY__HOST"] == "0.0.0.0"  # noqa: S104
+    assert "FRAMECUE_GATEWAY__AUTH" not in gateway["environment"]
+    assert usual.auth == "on"
+
+
+def test_notifier_waits_to_be_asked_for(compose: dict[str, Any]) -> None:
+    asked_for = {name: service["profiles"] for name, service in compose["services"].items() if "profiles" in service}
+    assert asked_for == {NOTIFIER: ["webhooks"]}
 
 
 def test_image_runs_as_nobody_in_particular(compose: dict[str, Any], dockerfile: list[tuple[str, str]]) -> None:

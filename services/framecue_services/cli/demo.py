@@ -85,7 +85,7 @@ def run_on_servers(output: Path, *, console: Console | None = None) -> None:
     """The same on real servers, in real time: starts what does not run yet, leaves it running, says how to look."""
     from framecue import Client
     from framecue_services.cli import connecting
-    from framecue_services.cli.local.terminal import bring_up, introduce, plain_console
+    from framecue_services.cli.local.terminal import bring_up, dashboard, introduce, plain_console
     from framecue_services.cli.rules import apply_rules, rules_in_force
 
     console = console or Console(highlight=False)
@@ -102,8 +102,9 @@ def run_on_servers(output: Path, *, console: Console | None = None) -> None:
         session = f"demo-{rfc3339(began_at_ms)}"
         _play(place, film, rules, session=session, output=output, settings=settings, console=console)
     console.print()
-    introduce(plain_console(), deployment, settings)
+    introduce(plain_console(), deployment, started)
     _tell_how_to_look(plain_console(), settings)
+    plain_console().print(f"\nopen in a browser: {dashboard(settings)}streams/{STREAM}")
 
 
 def _prepare(output: Path, console: Console) -> bytes:

@@ -11,6 +11,7 @@ from framecue.settings import Settings, load_settings
 from framecue_services.cli.local.deployment import Deployment, local_settings
 from framecue_services.cli.local.processes import Process
 from framecue_services.cli.local.server import Server
+from framecue_services.cli.local.service import SERVICES, services_of
 from framecue_services.cli.local.state import State, read_state, sole_use, write_state
 
 
@@ -58,6 +59,26 @@ def test_settings_are_refused_when_they_name_other_servers(
     with pytest.raises(SetupError, match=says) as refused:
         local_settings(_settings(monkeypatch, given))
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "auth", "reason"),
+    [
+        ({}, "off", "on this machine nobody needs a token"),
+        ({"GATEWAY__AUTH": "on"}, "on", "unless it was asked for"),
+        ({"GATEWAY__HOST": "0.0.0.0"}, "on", "others can reach it"),  # noqa: S104
+    ],
+)
+def test_gateway_asks_for_tokens_when(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], auth: str, reason: str
+) -> None:
+    assert local_settings(_settings(monkeypatch, given)).gateway.auth == auth, reason
+
+
+def test_notifier_runs_only_when_there_are_webhooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert services_of(load_settings()) == SERVICES
+    hook = '[{"name": "ops", "url": "https://ops.example/hook", "secret": "sixteen letters!"}]'
+    assert services_of(_settings(monkeypatch, {"NOTIFIER__WEBHOOKS": hook})) == (*SERVICES, "notifier")
 
 
 def test_state_knows_only_what_still_runs(tmp_path: Path) -> None:

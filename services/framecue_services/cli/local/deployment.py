@@ -15,13 +15,21 @@ from urllib.parse import urlsplit
 from framecue.errors import SetupError
 from framecue.models import lock
 from framecue.schemas.topics import LOCAL_PARTITIONS
-from framecue.settings import KafkaSettings, LocalSettings, ModelSettings, RedisSettings, Settings, overlaid
+from framecue.settings import (
+    GatewaySettings,
+    KafkaSettings,
+    LocalSettings,
+    ModelSettings,
+    RedisSettings,
+    Settings,
+    overlaid,
+)
 from framecue_services.cli import connecting
 from framecue_services.cli.local.kafka_server import KafkaServer
 from framecue_services.cli.local.processes import Process
 from framecue_services.cli.local.redis_server import RedisServer
 from framecue_services.cli.local.server import HOST, STOP_SECONDS, Server, await_ready, taken
-from framecue_services.cli.local.service import SERVICES, Service
+from framecue_services.cli.local.service import GATEWAY, Service, metrics_port, services_of
 from framecue_services.cli.local.state import State, forget, read_state, sole_use, write_state
 from framecue_services.cli.rules import apply_default_rules
 
@@ -60,21 +68,22 @@ class Deployment:
         self.folder = settings.local.folder
         self.logs = self.folder / "logs"
 
-    def start(self, progress: Progress, services: Sequence[str] = SERVICES) -> Started:
-        """Starts what does not run yet, and returns when all of it is ready.
+    def start(self, progress: Progress, services: Sequence[str] | None = None) -> Started:
+        """Starts what does not run yet, all services where none are named, and returns when all of it is ready.
 
         Raises SetupError with what to do; what this call had started is ended again then.
         """
+        names = services_of(self._settings) if services is None else services
         with sole_use(self.folder):
             state = read_state(self.folder)
             servers = self._servers(state)
-            everything = [*servers, *(self._service(name, state.processes.get(name)) for name in services)]
+            everything = [*servers, *(self._service(name, state.processes.get(name)) for name in names)]
             already = tuple(one.name for one in everything if one.running)
             with self._undone_on_failure(everything, already):
                 self._bring_up(servers, progress)
                 progress.doing("creating topics")
                 create_topics(self._settings)
-                if services:
+                if names:
                     pin_model(self._settings.model)
                     put_rules_in_force(self._settings)
                 self._bring_up(everything[len(servers) :], progress)
@@ -129,18 +138,22 @@ class Deployment:
                 )
             return
         for port in ports:
-            if taken(port):
-                raise SetupError(
-                    f"port {port} of {HOST}, which {server.name} needs, is in use by another program; "
-                    f"end that, or set FRAMECUE_LOCAL__{field.upper()} to a free port"
-                )
+            check_free(port, server.name, f"FRAMECUE_LOCAL__{field.upper()}")
 
     def _service(self, name: str, process: Process | None) -> Service:
+        settings, port = self._settings, metrics_port(name, self._settings)
         variables = {
-            "FRAMECUE_KAFKA__BOOTSTRAP": self._settings.kafka.bootstrap,
-            "FRAMECUE_REDIS__URL": self._settings.redis.url.get_secret_value(),
+            "FRAMECUE_KAFKA__BOOTSTRAP": settings.kafka.bootstrap,
+            "FRAMECUE_REDIS__URL": settings.redis.url.get_secret_value(),
+            "FRAMECUE_GATEWAY__AUTH": settings.gateway.auth,
+            "FRAMECUE_TELEMETRY__METRICS_PORT": str(port),
         }
-        return Service(name, self.logs, self.folder / "ready", variables=variables, process=process)
+        service = Service(name, self.logs, self.folder / "ready", variables=variables, process=process)
+        if not service.running:
+            check_free(port, f"{name}'s metrics", "FRAMECUE_LOCAL__METRICS_PORT")
+            if name == GATEWAY:
+                check_free(settings.gateway.port, name, "FRAMECUE_GATEWAY__PORT")
+        return service
 
     def _bring_up(self, servers: Sequence[Server], progress: Progress) -> None:
         new = [server for server in servers if not server.running]
@@ -190,8 +203,24 @@ def local_settings(settings: Settings) -> Settings:
         {
             "kafka": {"bootstrap": _bootstrap(settings.kafka, local)},
             "redis": {"url": _url(settings.redis, local)},
+            "gateway": {"auth": _auth(settings.gateway)},
         },
     )
+
+
+def _auth(gateway: GatewaySettings) -> str:
+    """Whoever is on this machine may look without a token, where nothing else was said."""
+    is_ours = gateway.host in _LOCALHOSTS and "auth" not in gateway.model_fields_set
+    return "off" if is_ours else gateway.auth
+
+
+def check_free(port: int, needs: str, variable: str) -> None:
+    """Raises SetupError where a program listens on this port of 127.0.0.1."""
+    if taken(port):
+        raise SetupError(
+            f"port {port} of {HOST}, which {needs} needs, is in use by another program; "
+            f"end that, or set {variable} to a free port"
+        )
 
 
 def _bootstrap(kafka: KafkaSettings, local: LocalSettings) -> str:

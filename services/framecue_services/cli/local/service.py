@@ -9,11 +9,23 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from framecue.settings import child_environment
+from framecue.settings import Settings, child_environment
 from framecue_services.cli.local.processes import Process
 from framecue_services.cli.local.server import Server
 
-SERVICES = ("ingest", "fusion", "captioner", "projector")
+GATEWAY, NOTIFIER = "gateway", "notifier"
+SERVICES = ("ingest", "fusion", "captioner", "projector", GATEWAY)
+"""The notifier comes with them where there are webhooks."""
+
+
+def services_of(settings: Settings) -> tuple[str, ...]:
+    """What runs of FrameCue on one machine."""
+    return (*SERVICES, NOTIFIER) if settings.notifier.webhooks else SERVICES
+
+
+def metrics_port(name: str, settings: Settings) -> int:
+    """Where a service on this machine shows its metrics: the same whatever else runs."""
+    return settings.local.metrics_port + (*SERVICES, NOTIFIER).index(name)
 
 
 class Service(Server):

@@ -11,23 +11,23 @@ from rich.status import Status
 
 from framecue.settings import KafkaSettings, RedisSettings, Settings, load_settings
 from framecue_services.cli.local.deployment import Deployment, Started
-from framecue_services.cli.local.server import Server, StartError
-from framecue_services.cli.local.service import SERVICES
+from framecue_services.cli.local.server import HOST, Server, StartError
+from framecue_services.cli.local.service import GATEWAY
 from framecue_services.cli.wording import clean
 
 WIDTH = 11
 
 
-def run_up(services: Sequence[str] = SERVICES) -> None:
+def run_up(services: Sequence[str] | None = None) -> None:
     """Starts what does not run yet, and prints where everything is; raises SetupError with what to do."""
     console = plain_console()
     deployment, started = bring_up(console, services)
-    introduce(console, deployment, started.settings)
+    introduce(console, deployment, started)
     console.print("\nnext: framecue push FILE --stream NAME · framecue watch · framecue latest NAME")
     console.print("stop: framecue down")
 
 
-def bring_up(console: Console, services: Sequence[str] = SERVICES) -> tuple[Deployment, Started]:
+def bring_up(console: Console, services: Sequence[str] | None = None) -> tuple[Deployment, Started]:
     """Starts what does not run yet, telling it on `console`; raises SetupError with what to do."""
     deployment = Deployment(load_settings())
     with telling(console) as progress, _log_shown():
@@ -92,11 +92,14 @@ class Telling:
         self._console.print(f"{server.name:<{WIDTH}}ready, process {server.pid}")
 
 
-def introduce(console: Console, deployment: Deployment, settings: Settings) -> None:
+def introduce(console: Console, deployment: Deployment, started: Started) -> None:
     """Prints the addresses, and the variables by which other commands find them where they are not the usual ones."""
+    settings = started.settings
     bootstrap, url = settings.kafka.bootstrap, settings.redis.url.get_secret_value()
     for what, where in (("Kafka", bootstrap), ("Redis", url), ("logs", str(deployment.logs))):
         console.print(f"{what:<{WIDTH}}{where}")
+    if GATEWAY in (*started.new, *started.already):
+        console.print(f"{'dashboard':<{WIDTH}}{dashboard(settings)}{_who_may(settings)}")
     given = []
     if bootstrap != KafkaSettings().bootstrap:
         given.append(f"FRAMECUE_KAFKA__BOOTSTRAP={bootstrap}")
@@ -104,3 +107,12 @@ def introduce(console: Console, deployment: Deployment, settings: Settings) -> N
         given.append(f"FRAMECUE_REDIS__URL={url}")
     if given:
         console.print(f"\nso that other commands find them: export {' '.join(given)}")
+
+
+def dashboard(settings: Settings) -> str:
+    """The address of the page, as a browser on this machine reaches it."""
+    return f"http://{HOST}:{settings.gateway.port}/"
+
+
+def _who_may(settings: Settings) -> str:
+    return "" if settings.gateway.auth == "off" else "  (log in with a token of `framecue token create NAME`)"
