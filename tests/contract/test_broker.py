@@ -226,6 +226,9 @@ def test_position_reaches_the_end_when_caught_up(broker: Broker) -> None:
     read(consumer, 1)
     assert read(consumer, 1) == []
     assert consumer.position(at) >= consumer.end(at)
+    elsewhere = TopicPartition("media", (at.partition + 1) % PARTITIONS)
+    assert consumer.ends([at, elsewhere]) == {at: consumer.end(at), elsewhere: 0}
+    assert consumer.ends([]) == {}
 
 
 def test_position_and_seek_raise_where_nothing_is_owned(broker: Broker) -> None:

@@ -17,16 +17,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, TypeVar
 
 from framecue.broker.attempts import ATTEMPTS_MAX, Attempts
+from framecue.broker.backlog import Backlog
 from framecue.broker.budget import ErrorBudget
 from framecue.broker.protocol import Broker, Message, Record, TopicPartition, check_size, place, size
 from framecue.broker.publishing import dead_letter
 from framecue.broker.queue import Queue
 from framecue.broker.stage import Outputs, Position, Stage
+from framecue.broker.tally import Tally
 from framecue.errors import (
     BrokerError,
     DisplacedError,
@@ -90,6 +93,8 @@ class Loop:
         self._budget = ErrorBudget()
         self._ticked_at = self._not_before = -math.inf
         self._must_start_over = self._is_paused = False
+        self._backlog = Backlog(group, topics, now_s=monotonic())
+        self._tally = Tally(group, topics)
         self._consumer = broker.consumer(group, topics, before_handover=self._hand_over)
 
     @property
@@ -122,8 +127,9 @@ class Loop:
             self._collect()  # done at once, where there is no other thread
             # 6. Begin, send, check every send, offsets, commit: one call of the broker, all or nothing, and late.
             committed = self._commit() if self._is_due() else None
-            # 7. Say how far the partitions are read, once a second.
+            # 7. Say how far the partitions are read, once a second, and show what waits.
             self._tick()
+            self._show()
         except BaseException:
             # 8. Nothing of the rest happened.
             self._must_start_over = True
@@ -170,6 +176,7 @@ class Loop:
 
     def _back_off(self, error: Exception, failures: int, stop: Event) -> None:
         """Says what failed, and begins no work for a while; the group goes on hearing from us."""
+        self._tally.failed(error)
         pause_s = min(BACK_OFF_S * 2 ** min(failures, 10), BACK_OFF_MAX_S)
         self._not_before = self._monotonic() + pause_s
         unforeseen = None if isinstance(error, FrameCueError) else error  # only its trace says what happened
@@ -180,6 +187,7 @@ class Loop:
     def close(self) -> None:
         """Leaves the group."""
         self._consumer.close()
+        self._backlog.clear()
 
     # 1: start over
 
@@ -225,7 +233,9 @@ class Loop:
         records = self._consumer.poll(self._settings.max_records, timeout_s=0 if is_due or is_busy else timeout_s)
         if self._working is not None and not records:
             wait((self._working.future,), timeout=timeout_s)  # nothing that comes meanwhile could be worked on
-        self._queue.extend(records)
+        if records:
+            self._queue.extend(records)
+            self._backlog.moved(self._monotonic())
         if self._must_start_over:
             raise BrokerError("what was done could not be written before a handover")
 
@@ -314,7 +324,11 @@ class Loop:
             letter = dead_letter(batch[0], self._group, error)
             self._working = _Work(batch, self._executor.submit(lambda: Outputs(((letter,),), failed=1)))
         else:
-            self._working = _Work(batch, self._executor.submit(self._stage.handle, batch))
+            self._working = _Work(batch, self._executor.submit(self._handle, batch))
+
+    def _handle(self, batch: Sequence[Record]) -> Outputs:
+        with self._tally.working(len(batch)):
+            return self._stage.handle(batch)
 
     def _next_batch(self) -> list[Record]:
         """What is worked on next: of a suspect partition only a little, alone, and with everything before committed."""
@@ -367,13 +381,15 @@ class Loop:
         outputs = Outputs(tuple(g for d in done for g in d.given), failed=sum(d.failed for d in done))
         offsets = {place(r): r.offset + 1 for d in done for r in d.batch}
         notes = {at: self._note(at, offset) for at, offset in offsets.items()}
-        self._broker.commit(outputs.messages, consumer=self._consumer, offsets=offsets, notes=notes)
+        with self._tally.committing():
+            self._broker.commit(outputs.messages, consumer=self._consumer, offsets=offsets, notes=notes)
         for at, offset in offsets.items():
             self._owned[at].committed = offset
         for d in done:
             self._budget.spend(len(d.batch), d.failed)
             for record in d.batch:
                 self._condemned.pop(_spot(record), None)
+        self._tally.committed([r for d in done for r in d.batch], outputs)
         return outputs
 
     def _note(self, at: TopicPartition, offset: int) -> str:
@@ -389,18 +405,32 @@ class Loop:
         if (now_ms := self._broker.now_ms()) is None:
             return
         self._ticked_at = self._monotonic()
-        ends = {at: self._consumer.end(at) for at in self._owned}
-        positions = {at: Position(self._read_upto(at), end) for at, end in ends.items()}
-        messages = self._stage.tick(positions, now_ms=now_ms)
+        messages = self._stage.tick(self._positions(self._under_way()), now_ms=now_ms)
         if messages:
             self._broker.commit(messages, consumer=self._consumer)
 
-    def _read_upto(self, at: TopicPartition) -> int:
-        """Up to where everything of `at` is committed: past what holds no record, such as a transaction's marker."""
-        waiting = self._queue.front(at) is not None or any(place(r) == at for d in self._done for r in d.batch)
-        if waiting or (self._working is not None and at in self._working.places):
-            return self._owned[at].committed
-        return self._consumer.position(at)
+    def _under_way(self) -> list[Record]:
+        """What was read and is not committed; of what is queued, the first of each partition."""
+        working = () if self._working is None else self._working.batch
+        return [*self._queue.fronts().values(), *working, *(r for d in self._done for r in d.batch)]
+
+    def _positions(self, under_way: Sequence[Record]) -> dict[TopicPartition, Position]:
+        """Up to where everything is committed: past what holds no record, such as a transaction's marker."""
+        ends = self._consumer.ends(self._owned)
+        waiting = {place(record) for record in under_way}
+        return {
+            at: Position(owned.committed if at in waiting else self._consumer.position(at), ends[at])
+            for at, owned in self._owned.items()
+        }
+
+    def _show(self) -> None:
+        """What waits, for operators. That nobody can say just now is no reason to start over."""
+        if not self._backlog.is_due(self._monotonic()):
+            return
+        under_way = [record for record in self._under_way() if place(record) in self._owned]
+        now_ms, now_s = self._broker.now_ms(), self._monotonic()
+        with suppress(BrokerError):
+            self._backlog.show(self._positions(under_way), under_way, queue=self._queue, now_s=now_s, now_ms=now_ms)
 
     # leaving in good order
 

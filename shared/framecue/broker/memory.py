@@ -231,6 +231,10 @@ class MemoryConsumer:
         with self._broker._changed:
             return self._broker._log(at).end
 
+    def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        with self._broker._changed:
+            return {at: self._broker._log(at).end for at in partitions}
+
     def committed(self, at: TopicPartition) -> int:
         with self._broker._changed:
             return max(self.group.committed.get(at, 0), self._broker._log(at).start)

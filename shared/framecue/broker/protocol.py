@@ -96,6 +96,10 @@ class Consumer(Protocol):
         """The offset after the last committed record: a consumer whose position reaches it is caught up."""
         ...
 
+    def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """The same of several, in one question."""
+        ...
+
     def committed(self, at: TopicPartition) -> int:
         """Where the group would go on after a crash: the offset it committed, else the oldest record's.
 

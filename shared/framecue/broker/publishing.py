@@ -9,7 +9,7 @@ from framecue.clock import Clock
 from framecue.errors import FrameCueError, InputError, MessageError
 from framecue.schemas.base import UNKEYED, stream_id
 from framecue.schemas.codec import pack
-from framecue.schemas.deadletter import DeadLetter
+from framecue.schemas.deadletter import PREFIX, DeadLetter
 from framecue.schemas.media import Origin, RulesMedia
 from framecue.schemas.results import TOPIC_OF, PublishedResult, cloud_headers, to_json
 from framecue.schemas.rules import RuleSet
@@ -51,6 +51,11 @@ def dead_letter(record: Record, stage: str, error: Exception) -> Message:
         headers=record.headers,
     )
     return letter_message(letter, record.key)
+
+
+def error_of_letter(message: Message) -> str:
+    """The name of the error in a dead letter."""
+    return dict(message.headers).get(f"{PREFIX}error", b"unknown").decode("utf-8", "replace")
 
 
 def letter_message(letter: DeadLetter, key: bytes | None) -> Message:

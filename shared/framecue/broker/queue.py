@@ -20,6 +20,11 @@ class Queue:
         return len(self._records)
 
     @property
+    def bytes(self) -> int:
+        """What it holds."""
+        return self._bytes
+
+    @property
     def is_full(self) -> bool:
         """Whether nothing more should be read."""
         return self._bytes >= self._max_bytes
@@ -38,6 +43,10 @@ class Queue:
     def front(self, at: TopicPartition) -> Record | None:
         """The first record of `at`; None where there is none."""
         return next((r for r in self._records if place(r) == at), None)
+
+    def fronts(self) -> dict[TopicPartition, Record]:
+        """The first record of every partition that has one."""
+        return {place(r): r for r in reversed(self._records)}
 
     def take(self, count: int, *, of: TopicPartition | None = None) -> list[Record]:
         """The first `count` records, or those of one partition, which leave the queue."""

@@ -87,9 +87,13 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         return int(position)
 
     def end(self, at: TopicPartition) -> int:
-        key = self._connection.partition(at)
+        return self.ends([at])[at]
+
+    def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        keys = {at: self._connection.partition(at) for at in partitions}
         with broker_errors("asking for an end", self._connection):
-            return int(self._client.end_offsets([key], timeout_ms=ANSWER_MS)[key])
+            found = self._client.end_offsets(list(keys.values()), timeout_ms=ANSWER_MS) if keys else {}
+        return {at: int(found[key]) for at, key in keys.items()}
 
     def committed(self, at: TopicPartition) -> int:
         if (found := self._found(at)) is not None:
