@@ -1,0 +1,235 @@
+"""Notifier: events go to the receiver of one webhook, stream by stream in order. A map without state.
+
+    batch ─► wanted? ─► a lane for each stream ─► attempt ─► delivered
+                                                   │ ▲ pause: failed, busy, no answer
+                                                   └─┴─► given up: a dead letter, and the lane goes on
+
+`handle` returns when every event of the batch is delivered or given up, and only then the loop commits: killed in
+between, the next worker delivers some again, under the same id and sequence, in the same order. A receiver that refuses
+an event for good costs that event only; one that cannot take any holds up its own webhook, as long as attempts and age
+allow. It must not know how anything is sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import count
+from threading import Event as Flag
+from typing import Literal, Protocol
+
+from framecue.broker.protocol import Message, Record
+from framecue.broker.publishing import dead_letter
+from framecue.broker.stage import MapStage, Outputs
+from framecue.clock import Clock
+from framecue.errors import DeliveryError, InternalError, MessageError
+from framecue.schemas.event import Event
+from framecue.schemas.results import read_result, traceparent_of
+from framecue.settings import Webhook
+from framecue.telemetry.metrics import add, record
+from framecue.telemetry.names import WEBHOOK_DELAY, WEBHOOK_DURATION, WEBHOOK_GIVEN_UP
+from framecue_services.notifier.receiver import Answer
+from framecue_services.notifier.schedule import Schedule
+from framecue_services.notifier.signing import cloud_attributes, keys_of, signed, webhook_id
+
+LANES = 8
+"""Streams of one webhook that are delivered side by side: what a small receiver bears."""
+LOOK_S = 0.1
+"""How often a batch under way looks whether the service is to stop."""
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+GivenUp = Literal["refused", "attempts", "age", "skipped"]
+_log = logging.getLogger(__name__)
+
+
+class Posting(Protocol):
+    """Where deliveries go: `receiver.Receiver`."""
+
+    name: str
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Sends one; from any thread. Does not raise for what the other side does."""
+        ...
+
+    def cut(self) -> None:
+        """Ends what is under way."""
+        ...
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One event on its way. `at_ms` is when it was published."""
+
+    index: int
+    record: Record
+    event: Event
+    at_ms: int
+
+
+class NotifierWorker(MapStage):
+    """`broker.stage.Stage` over `events`, for one webhook.
+
+    `stop` is set when the service is to end: whatever waits then gives up nothing, and is done again by the next.
+    `pause` waits so many seconds, or until then; `chance` gives numbers in [0, 1).
+    """
+
+    is_risky = False
+
+    def __init__(
+        self,
+        webhook: Webhook,
+        receiver: Posting,
+        *,
+        clock: Clock,
+        stop: Flag,
+        schedule: Schedule,
+        pause: Callable[[float], object] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._webhook, self._receiver, self._clock, self._stop = webhook, receiver, clock, stop
+        self._schedule, self._pause, self._chance = schedule, pause or stop.wait, chance
+        self._keys = keys_of(webhook.secret.get_secret_value())
+        self._stage = f"notifier.{webhook.name}"
+        self._began_ms = clock.now_ms()
+        self._not_before_ms = 0
+        """What the receiver asked of all: it is one, whichever stream it was asked about."""
+
+    def handle(self, batch: Sequence[Record]) -> Outputs:
+        letters: dict[int, Message] = {}
+        lanes: dict[str, list[Delivery]] = {}
+        for delivery in self._wanted(batch, letters):
+            lanes.setdefault(delivery.event.stream, []).append(delivery)
+        if lanes:
+            letters |= self._deliver(list(lanes.values()))
+        return Outputs(tuple((letters[i],) if i in letters else () for i in range(len(batch))))
+
+    def _wanted(self, batch: Sequence[Record], letters: dict[int, Message]) -> Iterable[Delivery]:
+        """What of the batch is for this webhook; `letters` takes what cannot be read."""
+        wanted, skipped = [], Counter[str]()
+        for i, one in enumerate(batch):
+            try:
+                event = read_result(one.topic, one.value)
+            except MessageError as e:
+                letters[i] = dead_letter(one, self._stage, e)
+                continue
+            if not isinstance(event, Event) or not is_for(self._webhook, event):
+                continue
+            at_ms = self._clock.now_ms() if one.timestamp_ms is None else one.timestamp_ms
+            if at_ms < self._began_ms - self._webhook.max_age_ms:
+                skipped[event.stream] += 1
+            else:
+                wanted.append(Delivery(i, one, event, at_ms))
+        if skipped:
+            self._count("skipped", skipped.total())
+            _log.info("%s: %d events left out, too old when it began: %s", self._stage, skipped.total(), dict(skipped))
+        return wanted
+
+    def _deliver(self, lanes: Sequence[Sequence[Delivery]]) -> dict[int, Message]:
+        """The dead letters of all lanes, by the number of their record; raises InternalError when it is to stop."""
+        with ThreadPoolExecutor(min(len(lanes), LANES), thread_name_prefix=self._stage) as threads:
+            running = [threads.submit(self._run, lane) for lane in lanes]
+            while wait(running, timeout=LOOK_S).not_done:
+                if self._stop.is_set():
+                    self._receiver.cut()
+        return {index: letter for lane in running for index, letter in lane.result().items()}
+
+    def _run(self, lane: Sequence[Delivery]) -> dict[int, Message]:
+        """One stream's events, one after the other."""
+        letters = {delivery.index: self._bring(delivery) for delivery in lane}
+        return {index: letter for index, letter in letters.items() if letter is not None}
+
+    def _bring(self, delivery: Delivery) -> Message | None:
+        """Tries until the event is delivered, or given up: then its dead letter."""
+        what = "nothing was tried"
+        for attempts in count():
+            self._wait_for_turn()
+            if self._age_ms(delivery) > self._webhook.max_age_ms:
+                return self._give_up(delivery, "age", what, attempts)
+            answer = self._attempt(delivery)
+            what = answer.what
+            if answer.outcome == "delivered":
+                record(WEBHOOK_DELAY, max(0, self._age_ms(delivery)) / 1000, webhook=self._webhook.name)
+                return None
+            if answer.outcome == "refused":
+                return self._give_up(delivery, "refused", what, attempts + 1)
+            if attempts + 1 >= self._webhook.max_attempts:
+                return self._give_up(delivery, "attempts", what, attempts + 1)
+            self._back_off(delivery, answer, attempts + 1)
+        raise AssertionError("unreachable")
+
+    def _attempt(self, delivery: Delivery) -> Answer:
+        event, body = delivery.event, delivery.record.value or b""
+        at_s = self._clock.now_ms() // 1000
+        headers = {
+            **cloud_attributes(event),
+            **signed(webhook_id(event), body, at_s=at_s, keys=self._keys),
+            **_trace(traceparent_of(delivery.record.headers)),
+        }
+        began_s = time.perf_counter()
+        answer = self._receiver.post(body, headers)
+        if not self._stop.is_set():  # else it may have been cut
+            took_s = time.perf_counter() - began_s
+            record(WEBHOOK_DURATION, took_s, webhook=self._webhook.name, outcome=answer.outcome)
+        return answer
+
+    def _back_off(self, delivery: Delivery, answer: Answer, attempts: int) -> None:
+        self._check_stop()
+        pause_s = self._schedule.pause_s(attempts, chance=self._chance(), asked_s=answer.retry_after_s)
+        event = delivery.event
+        about = (self._stage, event.id, event.sequence, answer.what, attempts, pause_s)
+        _log.warning("%s: %s#%d: %s; attempt %d, again in %.1f s", *about)
+        if answer.retry_after_s:
+            self._not_before_ms = max(self._not_before_ms, self._clock.now_ms() + round(pause_s * 1000))
+        self._sleep(pause_s)
+
+    def _wait_for_turn(self) -> None:
+        """Returns when the receiver may be asked again; raises InternalError when the service is to stop."""
+        self._check_stop()
+        while (left_ms := self._not_before_ms - self._clock.now_ms()) > 0:
+            self._sleep(left_ms / 1000)
+
+    def _sleep(self, seconds: float) -> None:
+        self._pause(seconds)
+        self._check_stop()
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise InternalError(f"{self._stage} is told to stop; what is not delivered yet waits for the next")
+
+    def _give_up(self, delivery: Delivery, why: GivenUp, what: str, attempts: int) -> Message:
+        """The dead letter of an event; raises InternalError where a stop is what made the attempt fail."""
+        self._check_stop()
+        self._count(why, 1)
+        minutes = self._webhook.max_age_ms / 60_000
+        reason = {
+            "refused": what,
+            "attempts": f"{what}; {attempts} attempts are all that max_attempts allows",
+            "age": f"{what}; it is older than max_age_ms allows, {minutes:g} min, after {attempts} attempts",
+        }[why]
+        return dead_letter(delivery.record, self._stage, DeliveryError(reason))
+
+    def _count(self, why: GivenUp, events: int) -> None:
+        add(WEBHOOK_GIVEN_UP, events, webhook=self._webhook.name, reason=why)
+
+    def _age_ms(self, delivery: Delivery) -> int:
+        return self._clock.now_ms() - delivery.at_ms
+
+
+def is_for(webhook: Webhook, event: Event) -> bool:
+    """Whether a webhook asks for this event."""
+    return (
+        event.phase in webhook.phases
+        and fnmatchcase(event.stream, webhook.streams)
+        and any(fnmatchcase(event.rule, rule) for rule in webhook.rules)
+    )
+
+
+def _trace(traceparent: str | None) -> Mapping[str, str]:
+    is_one = traceparent is not None and TRACEPARENT.fullmatch(traceparent)
+    return {"traceparent": traceparent} if traceparent is not None and is_one else {}
