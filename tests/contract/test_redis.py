@@ -115,14 +115,14 @@ def test_every_key_lives_for_a_day_and_a_repeat_adds_nothing_to_it(store: RedisS
     store.put(results)
     store.put_evidence(event().id, b"jpeg", sequence=1)
     keys = sorted(client.scan_iter(match=f"{store.prefix}*"))
-    kinds = ["events:cam1", "evidence:cam1/0/goal/0", "latest:cam1", "streams", "timeline:cam1"]
+    kinds = ["events:cam1", "evidence:cam1/0/goal/0", "feed:rules", "latest:cam1", "streams", "timeline:cam1"]
     assert keys == [store.prefix + kind for kind in kinds]
     assert all(DAY_S - 60 < client.ttl(one) <= DAY_S for one in keys)
     for one in keys:
         client.expire(one, 1_000)
     store.put((annotation(), caption()))
     store.put_evidence(event().id, b"jpeg", sequence=1)
-    assert [client.ttl(key(store, kind)) <= 1_000 for kind in kinds if kind != "streams"] == [True] * 4
+    assert [client.ttl(key(store, kind)) <= 1_000 for kind in kinds if kind != "streams"] == [True] * 5
     store.put([annotation(revision=2)])
     assert all(client.ttl(key(store, kind, "cam1")) > 1_000 for kind in ("events", "latest", "timeline"))
 
@@ -203,7 +203,7 @@ def test_clearing_leaves_keys_of_others(store: RedisStore, client: redis.Redis) 
     client.set(key(store, "mine"), "stays", ex=60)
     store.put([annotation(), event(), annotation(stream="cam2")])
     store.put_evidence(event().id, b"jpeg", sequence=1)
-    assert store.clear() == 7
+    assert store.clear() == 8
     assert list(client.scan_iter(match=f"{store.prefix}*")) == [key(store, "mine")]
 
 
@@ -235,7 +235,7 @@ def test_on_a_cluster_each_call_names_keys_of_one_slot(tmp_path: Path) -> None:
         assert sorted(store.streams()) == ["cam1", "cam2"]
         assert store.latest("cam1") == Latest(annotation(), (event(),), caption())
         store.forget("cam1")
-        assert store.clear() == 4
+        assert store.clear() == 5
 
 
 @pytest.mark.parametrize(

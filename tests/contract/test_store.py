@@ -20,11 +20,13 @@ from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
 from framecue.schemas.results import PublishedResult
 from framecue.store.memory import MemoryStore
-from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, Store
+from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Activity, Latest, News, Store
 from framecue.store.redis import RedisStore
 from tests.support.servers import new_redis, redis_program, running
 
 START_MS = 1_000_000_000_000
+SOON, LATER, LATEST = "2001-09-09T01:00:00Z", "2001-09-09T01:10:00Z", "2001-09-09T01:20:00Z"
+"""Before START_MS, by less than a day."""
 MINUTE_MS = 60_000
 """Real servers go by their own clock as well: nothing here hangs on less."""
 
@@ -191,6 +193,68 @@ def test_streams_come_most_recently_active_first(make: Callable[[], Fresh]) -> N
         fresh.store.put([annotation(fresh.clock.now_ms(), stream=name)])
         fresh.advance(1000)
     assert fresh.store.streams() == ("a", "b")
+
+
+def test_many_streams_are_asked_for_at_once_and_each_has_its_own_answer(make: Callable[[], Fresh]) -> None:
+    fresh = make()
+    fresh.store.put([annotation(), event()])
+    fresh.advance(MINUTE_MS)
+    fresh.store.put([annotation(stream="cam2")])
+    asked = ["cam2", "nobody", "cam1"]
+    assert fresh.store.latest_of(asked) == tuple(fresh.store.latest(stream) for stream in asked)
+    assert fresh.store.activity() == (Activity(START_MS + MINUTE_MS, "cam2"), Activity(START_MS, "cam1"))
+    assert fresh.store.latest_of([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("event_id", "sequence"),
+    [
+        ("cam1/0/goal/2000", 2),
+        ("cam1/7/goal/-2000", 1),  # before the start of its clock
+        ("cam1/0/goal/4000", None),  # retracted
+        ("cam1/0/goal/200", None),  # a beginning of one that is there
+        ("cam1/1/goal/2000", None),  # of another epoch
+        ("cam2/0/goal/2000", None),  # of another stream
+        ("cam1/0/goal", None),  # no id of an event
+        ("", None),
+        ("cam1/0/\udcff/2000", None),  # no text that could be one
+    ],
+)
+def test_an_event_is_found_by_its_id_in_its_newest_state(
+    make: Callable[[], Fresh], event_id: str, sequence: int | None
+) -> None:
+    store = make().store
+    newest = event(2000, sequence=2, phase="ended", end_ms=6000)
+    store.put([event(2000), newest, event(-2000, epoch=7), event(4000), event(4000, sequence=2, phase="retracted")])
+    found, again = store.find_events([event_id, "cam1/0/goal/2000"])
+    assert (found and (found.id, found.sequence)) == (sequence and (event_id, sequence))
+    assert again == newest
+
+
+def test_news_of_all_streams_come_newest_first_and_go_on_where_they_were_left(make: Callable[[], Fresh]) -> None:
+    """Four at one instant, since a batch is published at one: no page may end in the middle and begin anew."""
+    store = make().store
+    shown = [event(0, stream=f"cam{n}", published_at=SOON) for n in range(4)]
+    cut = event(9000, rule="framecue.shot_cut", published_at=LATER)
+    cut = cut.model_copy(update={"id": "cam1/0/framecue.shot_cut/9000"})
+    store.put([*shown, cut, event(2000, published_at=LATER)])
+    pages, before = list[News](), None
+    while page := store.news(limit=1, before=before):
+        pages += page
+        before = page[-1]
+    order = ["goal/2000", "framecue.shot_cut/9000", "goal/0", "goal/0", "goal/0", "goal/0"]
+    assert [news.event_id.split("/", 2)[2] for news in pages] == order
+    assert [news.event_id[:4] for news in pages[2:]] == ["cam3", "cam2", "cam1", "cam0"]
+    assert store.news(limit=100) == tuple(pages)
+
+
+def test_an_event_with_news_moves_to_the_top_and_older_states_do_not_bring_it_back(make: Callable[[], Fresh]) -> None:
+    store = make().store
+    store.put([event(0, published_at=SOON), event(2000, published_at=LATER)])
+    store.put([event(0, sequence=2, phase="ended", published_at=LATEST), event(0, published_at=SOON)])
+    assert [news.event_id for news in store.news(limit=9)] == ["cam1/0/goal/0", "cam1/0/goal/2000"]
+    store.forget("cam1")
+    assert store.news(limit=9) == ()
 
 
 def test_everything_is_gone_a_day_after_its_last_change(make: Callable[[], Fresh]) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import nlargest
 from typing import TypeVar
 
 from framecue.clock import Clock
@@ -13,7 +14,20 @@ from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
 from framecue.schemas.results import PublishedResult, version
-from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, Place, is_open, place
+from framecue.store.protocol import (
+    EVENTS_MAX,
+    TIMELINE_MAX,
+    TTL_MS,
+    Activity,
+    Latest,
+    News,
+    Place,
+    is_open,
+    place,
+    place_of_event,
+    stream_of_event,
+)
+from framecue.timeline import parse_rfc3339
 
 T = TypeVar("T")
 R = TypeVar("R", Annotation, Event)
@@ -76,13 +90,18 @@ class MemoryStore:
             self._expire()
             return tuple(reversed(self._streams))
 
-    def latest(self, stream: str) -> Latest | None:
+    def activity(self) -> tuple[Activity, ...]:
         with self._lock:
             self._expire()
-            if (kept := self._streams.get(stream)) is None:
-                return None
-            annotation = kept.timeline[max(kept.timeline)] if kept.timeline else None
-            return Latest(annotation, tuple(filter(is_open, _shown(kept))), kept.caption)
+            return tuple(Activity(kept.active_ms, stream) for stream, kept in reversed(self._streams.items()))
+
+    def latest(self, stream: str) -> Latest | None:
+        return self.latest_of([stream])[0]
+
+    def latest_of(self, streams: Sequence[str]) -> tuple[Latest | None, ...]:
+        with self._lock:
+            self._expire()
+            return tuple(_latest(self._streams.get(stream)) for stream in streams)
 
     def timeline(self, stream: str, *, limit: int = TIMELINE_MAX) -> tuple[Annotation, ...]:
         with self._lock:
@@ -93,6 +112,20 @@ class MemoryStore:
         with self._lock:
             self._expire()
             return _last(_shown(self._streams.get(stream, _Stream())), limit)
+
+    def find_events(self, event_ids: Sequence[str]) -> tuple[Event | None, ...]:
+        with self._lock:
+            self._expire()
+            return tuple(map(self._find_event, event_ids))
+
+    def news(self, *, limit: int, before: News | None = None) -> tuple[News, ...]:
+        with self._lock:
+            self._expire()
+            known = [
+                News(_published_ms(event, kept), event.id) for kept in self._streams.values() for event in _shown(kept)
+            ]
+        older = (news for news in known if before is None or _order(news) < _order(before))
+        return tuple(nlargest(limit, older, key=_order))
 
     def kept(self, stream: str) -> tuple[PublishedResult, ...]:
         """All that is kept of `stream`, retracted events too: what another store needs to show the same."""
@@ -106,6 +139,11 @@ class MemoryStore:
             self._expire()
             kept = self._evidence.get(event_id)
             return None if kept is None else kept.jpeg
+
+    def _find_event(self, event_id: str) -> Event | None:
+        held, at = self._streams.get(stream_of_event(event_id)), place_of_event(event_id)
+        event = None if held is None or at is None else held.events.get(at)
+        return None if event is None or event.phase == "retracted" else event
 
     def _put_one(self, result: PublishedResult, at: Place) -> bool:
         self._expire()
@@ -135,6 +173,21 @@ class MemoryStore:
             self._streams.popitem(last=False)
         while self._evidence and next(iter(self._evidence.values())).written_ms <= oldest_ms:
             self._evidence.popitem(last=False)
+
+
+def _latest(kept: _Stream | None) -> Latest | None:
+    if kept is None:
+        return None
+    annotation = kept.timeline[max(kept.timeline)] if kept.timeline else None
+    return Latest(annotation, tuple(filter(is_open, _shown(kept))), kept.caption)
+
+
+def _published_ms(event: Event, kept: _Stream) -> int:
+    return kept.active_ms if event.published_at is None else parse_rfc3339(event.published_at)
+
+
+def _order(news: News) -> tuple[int, bytes]:
+    return news.at_ms, news.event_id.encode()
 
 
 def _put(kept: dict[Place, R], result: R, at: Place, *, limit: int) -> tuple[bool, R | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 from urllib.parse import quote
 
 from framecue.errors import MessageError
@@ -17,6 +17,7 @@ from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
 from framecue.schemas.results import PublishedResult, version
+from framecue.schemas.rules import RESERVED
 
 TTL_MS = 24 * 3_600_000
 """How long anything stays after its stream last changed; a picture after it was written."""
@@ -24,6 +25,9 @@ TIMELINE_MAX = 300
 """Annotations kept of a stream: ten minutes of 2 s windows, a screen of a dashboard."""
 EVENTS_MAX = 300
 """Events kept of a stream, the newest by where they first started."""
+FEED_MAX = 20_000
+"""Events kept in the order of their news, of the users' rules and of those built in: a shot cut every few seconds on
+every camera must not push out a goal."""
 EXACT = 2**53
 """Numbers below it are exact for every reader: JavaScript, and Lua in Redis, count in doubles."""
 
@@ -38,6 +42,20 @@ class Latest:
     annotation: Annotation | None
     open_events: tuple[Event, ...]
     caption: Caption | None
+
+
+class Activity(NamedTuple):
+    """When something of a stream was last published, in ms since 1970."""
+
+    at_ms: int
+    stream: str
+
+
+class News(NamedTuple):
+    """When the newest state of an event was published, in ms since 1970. The greater one is newer, ids break ties."""
+
+    at_ms: int
+    event_id: str
 
 
 class Store(Protocol):
@@ -71,8 +89,16 @@ class Store(Protocol):
         """The streams that results came for within the last day, the most recently active first."""
         ...
 
+    def activity(self) -> tuple[Activity, ...]:
+        """`streams`, each with when it last was active."""
+        ...
+
     def latest(self, stream: str) -> Latest | None:
         """None where nothing is known of the stream."""
+        ...
+
+    def latest_of(self, streams: Sequence[str]) -> tuple[Latest | None, ...]:
+        """`latest` of each of `streams`, in their order, asked at once."""
         ...
 
     def timeline(self, stream: str, *, limit: int = TIMELINE_MAX) -> tuple[Annotation, ...]:
@@ -81,6 +107,19 @@ class Store(Protocol):
 
     def events(self, stream: str, *, limit: int = EVENTS_MAX) -> tuple[Event, ...]:
         """The last `limit` events, at most `EVENTS_MAX`, by their first starts; each in its newest state."""
+        ...
+
+    def find_events(self, event_ids: Sequence[str]) -> tuple[Event | None, ...]:
+        """Each of `event_ids` in its newest state, in their order; None where it is not held, or retracted."""
+        ...
+
+    def news(self, *, limit: int, before: News | None = None) -> tuple[News, ...]:
+        """Up to `limit` events of all streams, the newest news first, of those that come after `before` in that order.
+
+        `FEED_MAX` of the users' rules and as many built-in ones, and a day, are kept at least. One may be named that
+        `find_events` no longer finds. An event with new news leaves its place: who reads on from `before` meets it once
+        at most.
+        """
         ...
 
     def evidence(self, event_id: str) -> bytes | None:
@@ -111,9 +150,35 @@ def place(result: PublishedResult) -> Place:
     return (*numbers, *name)
 
 
+def place_of_event(event_id: str) -> Place | None:
+    """The `place` of the event with this id, which says it all; None where it is no event's id."""
+    if not (found := _EVENT_ID.fullmatch(event_id)):
+        return None
+    try:
+        return int(found[1]), int(found[2]), int(found[3] or 1), quote(event_id, safe="/")
+    except UnicodeEncodeError:  # half a character: nothing that was ever written
+        return None
+
+
+def stream_of_event(event_id: str) -> str:
+    """The stream that an event's id begins with."""
+    return event_id.partition("/")[0]
+
+
+def rule_of_event(event_id: str) -> str:
+    """The rule that an event's id names; empty where it is no event's id."""
+    return "/".join(event_id.split("/")[2:-1])
+
+
+def is_built_in(event_id: str) -> bool:
+    """Whether the event is one that FrameCue tells of without being asked."""
+    return rule_of_event(event_id).startswith(RESERVED)
+
+
 def is_open(event: Event) -> bool:
     """Whether the event goes on, as far as this state of it knows."""
     return event.phase not in ("ended", "retracted") and event.end_ms is None
 
 
 _FIRST_START = re.compile(r"/(-?[0-9]{1,16})(?:\.([0-9]{1,4}))?\Z")
+_EVENT_ID = re.compile(r"[^/]+/(-?[0-9]{1,15})/.+" + _FIRST_START.pattern, re.DOTALL)

@@ -9,6 +9,9 @@ Every key has a TTL and a bound. Who reads them without this code (`redis-cli`, 
     framecue:events:STREAM    sorted set   the last 300 events by their first starts, each in its newest state:
                                            `<epoch> <first start> <n-th there> <id> <sequence> <state> <JSON>`; state is
                                            open, closed or retracted (which is kept, so that it stays retracted)
+    framecue:feed:rules, framecue:feed:built-in
+                              sorted sets  events of all streams, scored by when their newest state was published (ms
+                                           since 1970): of the users' rules, and those named framecue.*
     framecue:evidence:EVENT   string       the JPEG of an event's peak, and 16 digits behind it: the event's sequence
     framecue:live             channel      every new result as JSON, with its `type`
 
@@ -43,7 +46,21 @@ from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
 from framecue.schemas.results import PublishedResult, to_json
 from framecue.store import flat, scripts
-from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, Place, is_open, place
+from framecue.store.protocol import (
+    EVENTS_MAX,
+    FEED_MAX,
+    TIMELINE_MAX,
+    TTL_MS,
+    Activity,
+    Latest,
+    News,
+    Place,
+    is_built_in,
+    is_open,
+    place,
+    place_of_event,
+    stream_of_event,
+)
 from framecue.timeline import parse_rfc3339
 
 R = TypeVar("R", Annotation, Event)
@@ -55,6 +72,8 @@ _GROUPS = f"{flat.CAPTION}|{flat.OPEN_EVENTS}"
 _OPEN_AT = f"{flat.OPEN_EVENTS}_at_us"
 _KINDS = ("latest", "timeline", "events")
 """The keys of a stream."""
+_FEEDS = ("rules", "built-in")
+"""The keys of the feed."""
 _SEQUENCE_DIGITS = 16
 
 
@@ -96,7 +115,7 @@ class RedisStore:
         with_events = dict.fromkeys(result.stream for result in results if isinstance(result, Event))
         ask_open = [_run(scripts.OPEN, self._key("events", stream)) for stream in with_events]
         with self._errors():
-            answers = iter(self._ask([*chain(*calls), *ask_open, *self._activity(results)]))
+            answers = iter(self._ask([*chain(*calls), *ask_open, *self._activity(results), *self._feed(results)]))
             done = [[next(answers) for _ in mine] for mine in calls]
             changed = tuple(any(key_changed for key_changed, *_ in each) for each in done)
             still_open = dict(zip(with_events, answers, strict=False))
@@ -115,11 +134,15 @@ class RedisStore:
         with self._errors():
             self._delete(self._key("evidence", f"{stream}/"))
             self._ask([("ZREM", self._key("streams"), stream), *(("UNLINK", self._key(k, stream)) for k in _KINDS)])
+            for key in (self._key("feed", half) for half in _FEEDS):
+                (names,) = self._ask([("ZRANGE", key, 0, -1)])
+                theirs = [name for name in names if name.startswith(f"{stream}/".encode())]
+                self._ask([("ZREM", key, name) for name in theirs])
 
     def clear(self) -> int:
         """Deletes what this store wrote, of all streams, and no other keys; how many there were."""
         with self._errors():
-            deleted = sum(self._delete(self._key(kind, "")) for kind in (*_KINDS, "evidence"))
+            deleted = sum(self._delete(self._key(kind, "")) for kind in (*_KINDS, "evidence", "feed"))
             return deleted + int(self._ask([("UNLINK", self._key("streams"))])[0])
 
     def streams(self) -> tuple[str, ...]:
@@ -128,20 +151,20 @@ class RedisStore:
             names: Any = self._redis.zrevrangebyscore(self._key("streams"), "+inf", f"({since}")
         return tuple(name.decode() for name in names)
 
-    def latest(self, stream: str) -> Latest | None:
+    def activity(self) -> tuple[Activity, ...]:
         with self._errors():
-            last, (_, still_open), caption, *known = self._ask(
-                [
-                    ("ZRANGE", self._key("timeline", stream), -1, -1),
-                    _run(scripts.OPEN, self._key("events", stream)),
-                    ("HGET", self._key("latest", stream), flat.CAPTION_JSON),
-                    *(("EXISTS", self._key(kind, stream)) for kind in _KINDS),
-                ]
-            )
-            if not any(known):
-                return None
-            sentence = Caption.model_validate_json(caption) if caption else None
-            return Latest(next(iter(_read(last, Annotation)), None), _read(still_open, Event), sentence)
+            since = self._clock.now_ms() - TTL_MS
+            (found,) = self._ask([("ZREVRANGEBYSCORE", self._key("streams"), "+inf", f"({since}", "WITHSCORES")])
+        return tuple(Activity(at_ms, name) for name, at_ms in _scored(found))
+
+    def latest(self, stream: str) -> Latest | None:
+        return self.latest_of([stream])[0]
+
+    def latest_of(self, streams: Sequence[str]) -> tuple[Latest | None, ...]:
+        questions = [self._latest_questions(stream) for stream in streams]
+        with self._errors():
+            answers = iter(self._ask([*chain(*questions)]) if questions else ())
+            return tuple(_latest([next(answers) for _ in mine]) for mine in questions)
 
     def fields(self, stream: str) -> flat.Fields:
         """What `HGETALL` shows of a stream; empty where nothing is known."""
@@ -158,6 +181,33 @@ class RedisStore:
             held = self._members("events", stream, Event)
         shown = tuple(event for event in held if event.phase != "retracted")
         return shown[max(0, len(shown) - limit) :]
+
+    def find_events(self, event_ids: Sequence[str]) -> tuple[Event | None, ...]:
+        places = [place_of_event(event_id) for event_id in event_ids]
+        asked = [
+            self._member_question(stream_of_event(event_id), at)
+            for event_id, at in zip(event_ids, places, strict=True)
+            if at is not None
+        ]
+        with self._errors():
+            answers = iter(self._ask(asked) if asked else ())
+            found = [_read(next(answers) if at is not None else (), Event) for at in places]
+        shown = (event for (event, *_) in ((*each, None) for each in found))
+        return tuple(None if event is None or event.phase == "retracted" else event for event in shown)
+
+    def news(self, *, limit: int, before: News | None = None) -> tuple[News, ...]:
+        keys = [self._key("feed", half) for half in _FEEDS]
+        with self._errors():
+            most = "+inf" if before is None else before.at_ms
+            at_once = [0 for _ in keys] if before is None else self._ask([("ZCOUNT", k, most, most) for k in keys])
+            since = self._clock.now_ms() - TTL_MS
+            asked = [
+                ("ZREVRANGEBYSCORE", key, most, f"({since}", "WITHSCORES", "LIMIT", 0, limit + more)
+                for key, more in zip(keys, at_once, strict=True)
+            ]
+            halves = [[News(at_ms, name) for name, at_ms in _scored(found)] for found in self._ask(asked)]
+        older = (news for half in halves for news in half if before is None or _order(news) < _order(before))
+        return tuple(sorted(older, key=_order, reverse=True)[:limit])
 
     def evidence(self, event_id: str) -> bytes | None:
         with self._errors():
@@ -202,7 +252,7 @@ class RedisStore:
     def _put_member(
         self, kind: str, result: Annotation | Event, at: Place, tail: str, value: bytes, *, limit: int
     ) -> Command:
-        spelled = " ".join(_sortable(part) if isinstance(part, int) else part for part in at)
+        spelled = _spelled(at)
         told = (self._key("live"), "annotation" if isinstance(result, Annotation) else "event")
         return _run(scripts.PUT_MEMBER, self._key(kind, result.stream), spelled, tail, value, limit, TTL_MS, *told)
 
@@ -235,6 +285,31 @@ class RedisStore:
             yield "ZADD", key, "GT", at_ms, stream
         yield "ZREMRANGEBYSCORE", key, "-inf", now_ms - TTL_MS
         yield "PEXPIRE", key, TTL_MS
+
+    def _feed(self, results: Sequence[PublishedResult]) -> Iterator[Command]:
+        """As `_activity`, for events. A retracted one stays: older states that come again must not bring it back."""
+        now_ms, touched = self._clock.now_ms(), dict[str, None]()
+        for event in (result for result in results if isinstance(result, Event)):
+            key = self._key("feed", _FEEDS[is_built_in(event.id)])
+            touched[key] = None
+            yield "ZADD", key, "GT", _published_ms(event, now_ms), event.id
+        for key in touched:
+            yield "ZREMRANGEBYSCORE", key, "-inf", now_ms - TTL_MS
+            yield "ZREMRANGEBYRANK", key, 0, -FEED_MAX - 1
+            yield "PEXPIRE", key, TTL_MS
+
+    def _latest_questions(self, stream: str) -> tuple[Command, ...]:
+        return (
+            ("ZRANGE", self._key("timeline", stream), -1, -1),
+            _run(scripts.OPEN, self._key("events", stream)),
+            ("HGET", self._key("latest", stream), flat.CAPTION_JSON),
+            *(("EXISTS", self._key(kind, stream)) for kind in _KINDS),
+        )
+
+    def _member_question(self, stream: str, at: Place) -> Command:
+        """For the member at this place of a stream's events: whatever begins with it."""
+        begin = _spelled(at).encode() + b" "
+        return "ZRANGEBYLEX", self._key("events", stream), b"[" + begin, b"(" + begin + b"\xff"
 
     def _consequences(
         self, results: Sequence[PublishedResult], changed: Sequence[bool], still_open: Mapping[str, Any]
@@ -304,6 +379,29 @@ def _run(script: scripts.Script, key: str, *arguments: str | bytes | int) -> Com
 
 def _sortable(number: int) -> str:
     return f"{number:016}" if number >= 0 else f"-{10**16 + number:016}"
+
+
+def _spelled(at: Place) -> str:
+    return " ".join(_sortable(part) if isinstance(part, int) else part for part in at)
+
+
+def _scored(answer: Sequence[bytes]) -> Iterator[tuple[str, int]]:
+    """Names and scores, which come one after the other."""
+    for name, score in zip(answer[::2], answer[1::2], strict=True):
+        yield name.decode(), int(float(score))
+
+
+def _order(news: News) -> tuple[int, bytes]:
+    """As Redis orders: ids by their bytes."""
+    return news.at_ms, news.event_id.encode()
+
+
+def _latest(answers: Sequence[Any]) -> Latest | None:
+    last, (_, still_open), caption, *known = answers
+    if not any(known):
+        return None
+    sentence = Caption.model_validate_json(caption) if caption else None
+    return Latest(next(iter(_read(last, Annotation)), None), _read(still_open, Event), sentence)
 
 
 def _read(members: Sequence[bytes], kind: type[R]) -> tuple[R, ...]:
