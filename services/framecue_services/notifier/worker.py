@@ -31,10 +31,11 @@ from framecue.broker.stage import MapStage, Outputs
 from framecue.clock import Clock
 from framecue.errors import DeliveryError, InternalError, MessageError
 from framecue.schemas.event import Event
-from framecue.schemas.results import read_result, traceparent_of
+from framecue.schemas.results import read_result
 from framecue.settings import Webhook
 from framecue.telemetry.metrics import add, record
-from framecue.telemetry.names import WEBHOOK_DELAY, WEBHOOK_DURATION, WEBHOOK_GIVEN_UP
+from framecue.telemetry.names import WEBHOOK_DELAY, WEBHOOK_DURATION, WEBHOOK_GIVEN_UP, Attribute
+from framecue.telemetry.traces import span, traceparent_of
 from framecue_services.notifier.receiver import Answer
 from framecue_services.notifier.schedule import Schedule
 from framecue_services.notifier.signing import cloud_attributes, keys_of, signed, webhook_id
@@ -70,6 +71,17 @@ class Delivery:
     record: Record
     event: Event
     at_ms: int
+
+    @property
+    def about(self) -> Mapping[Attribute, str | int | None]:
+        """What its span says of it."""
+        return {
+            "framecue.stream": self.event.stream,
+            "framecue.rule": self.event.rule,
+            "framecue.topic": self.record.topic,
+            "framecue.partition": self.record.partition,
+            "framecue.offset": self.record.offset,
+        }
 
 
 class NotifierWorker(MapStage):
@@ -145,31 +157,43 @@ class NotifierWorker(MapStage):
         return {index: letter for index, letter in letters.items() if letter is not None}
 
     def _bring(self, delivery: Delivery) -> Message | None:
-        """Tries until the event is delivered, or given up: then its dead letter."""
-        what = "nothing was tried"
+        """Its dead letter, where the event was given up."""
+        one, about = delivery.record, delivery.about
+        with span("notify", traceparent_of(one.headers), about=about) as here:
+            try:
+                self._try(delivery, here.traceparent)
+            except DeliveryError as e:
+                here.failed(e)
+                return dead_letter(one, self._stage, e)
+        record(WEBHOOK_DELAY, max(0, self._age_ms(delivery)) / 1000, webhook=self._webhook.name)
+        return None
+
+    def _try(self, delivery: Delivery, traceparent: str | None) -> None:
+        """Returns when the event is delivered; raises DeliveryError when it is given up, InternalError to stop."""
+        what = "it waited behind others"
         for attempts in count():
             self._wait_for_turn()
             if self._age_ms(delivery) > self._webhook.max_age_ms:
-                return self._give_up(delivery, "age", what, attempts)
-            answer = self._attempt(delivery)
-            what = answer.what
+                minutes = self._webhook.max_age_ms / 60_000
+                raise self._given_up("age", f"{what}; after {attempts} attempts it is older than {minutes:g} min")
+            answer = self._attempt(delivery, traceparent)
             if answer.outcome == "delivered":
-                record(WEBHOOK_DELAY, max(0, self._age_ms(delivery)) / 1000, webhook=self._webhook.name)
-                return None
+                return
+            self._check_stop()  # which may be what ended the attempt
+            what = answer.what
             if answer.outcome == "refused":
-                return self._give_up(delivery, "refused", what, attempts + 1)
+                raise self._given_up("refused", what)
             if attempts + 1 >= self._webhook.max_attempts:
-                return self._give_up(delivery, "attempts", what, attempts + 1)
+                raise self._given_up("attempts", f"{what}; {attempts + 1} attempts are all that it gets")
             self._back_off(delivery, answer, attempts + 1)
-        raise AssertionError("unreachable")
 
-    def _attempt(self, delivery: Delivery) -> Answer:
+    def _attempt(self, delivery: Delivery, traceparent: str | None) -> Answer:
         event, body = delivery.event, delivery.record.value or b""
         at_s = self._clock.now_ms() // 1000
         headers = {
             **cloud_attributes(event),
             **signed(webhook_id(event), body, at_s=at_s, keys=self._keys),
-            **_trace(traceparent_of(delivery.record.headers)),
+            **_trace(traceparent),
         }
         began_s = time.perf_counter()
         answer = self._receiver.post(body, headers)
@@ -179,7 +203,6 @@ class NotifierWorker(MapStage):
         return answer
 
     def _back_off(self, delivery: Delivery, answer: Answer, attempts: int) -> None:
-        self._check_stop()
         pause_s = self._schedule.pause_s(attempts, chance=self._chance(), asked_s=answer.retry_after_s)
         event = delivery.event
         about = (self._stage, event.id, event.sequence, answer.what, attempts, pause_s)
@@ -202,17 +225,9 @@ class NotifierWorker(MapStage):
         if self._stop.is_set():
             raise InternalError(f"{self._stage} is told to stop; what is not delivered yet waits for the next")
 
-    def _give_up(self, delivery: Delivery, why: GivenUp, what: str, attempts: int) -> Message:
-        """The dead letter of an event; raises InternalError where a stop is what made the attempt fail."""
-        self._check_stop()
+    def _given_up(self, why: GivenUp, reason: str) -> DeliveryError:
         self._count(why, 1)
-        minutes = self._webhook.max_age_ms / 60_000
-        reason = {
-            "refused": what,
-            "attempts": f"{what}; {attempts} attempts are all that max_attempts allows",
-            "age": f"{what}; it is older than max_age_ms allows, {minutes:g} min, after {attempts} attempts",
-        }[why]
-        return dead_letter(delivery.record, self._stage, DeliveryError(reason))
+        return DeliveryError(reason)
 
     def _count(self, why: GivenUp, events: int) -> None:
         add(WEBHOOK_GIVEN_UP, events, webhook=self._webhook.name, reason=why)
