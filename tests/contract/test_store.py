@@ -204,6 +204,7 @@ def test_many_streams_are_asked_for_at_once_and_each_has_its_own_answer(make: Ca
     assert fresh.store.latest_of(asked) == tuple(fresh.store.latest(stream) for stream in asked)
     assert fresh.store.activity() == (Activity(START_MS + MINUTE_MS, "cam2"), Activity(START_MS, "cam1"))
     assert fresh.store.latest_of([]) == ()
+    assert [fresh.store.active_ms(name) for name in ("cam1", "nobody")] == [START_MS, None]
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ from framecue.store.protocol import Store
 from framecue_services.gateway.access import Access, Gate
 from framecue_services.gateway.headers import SecurityHeaders
 from framecue_services.gateway.health import Health
+from framecue_services.gateway.pictures import Pictures
 from framecue_services.gateway.problems import tell_problems
-from framecue_services.gateway.routes import health, session
+from framecue_services.gateway.routes import health, pictures, session, streams
 from framecue_services.gateway.threads import Pools
 from framecue_services.gateway.tokens import TokenRegistry
 from framecue_services.gateway.watching import Watched
@@ -69,7 +70,10 @@ def create_app(
     state.faces, state.tell_ready = faces.state, tell_ready
     state.end_lasting = lambda: None
     state.pools, state.health = Pools(), Health(broker, store)
-    for router in (session.router, health.router):
+    state.pictures = Pictures(
+        broker, store, faces, most_bytes=settings.gateway.picture_cache_bytes, kafka=state.pools.kafka
+    )
+    for router in (session.router, streams.router, pictures.router, health.router):
         app.include_router(router)
     tell_problems(app)
     app.add_middleware(Gate)

@@ -95,6 +95,11 @@ class MemoryStore:
             self._expire()
             return tuple(Activity(kept.active_ms, stream) for stream, kept in reversed(self._streams.items()))
 
+    def active_ms(self, stream: str) -> int | None:
+        with self._lock:
+            self._expire()
+            return None if (kept := self._streams.get(stream)) is None else kept.active_ms
+
     def latest(self, stream: str) -> Latest | None:
         return self.latest_of([stream])[0]
 

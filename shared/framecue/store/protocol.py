@@ -93,6 +93,10 @@ class Store(Protocol):
         """`streams`, each with when it last was active."""
         ...
 
+    def active_ms(self, stream: str) -> int | None:
+        """When `stream` last was active; None where it is none of `streams`."""
+        ...
+
     def latest(self, stream: str) -> Latest | None:
         """None where nothing is known of the stream."""
         ...

@@ -157,6 +157,12 @@ class RedisStore:
             (found,) = self._ask([("ZREVRANGEBYSCORE", self._key("streams"), "+inf", f"({since}", "WITHSCORES")])
         return tuple(Activity(at_ms, name) for name, at_ms in _scored(found))
 
+    def active_ms(self, stream: str) -> int | None:
+        with self._errors():
+            (score,) = self._ask([("ZSCORE", self._key("streams"), stream)])
+        at_ms = 0 if score is None else int(float(score))
+        return at_ms if at_ms > self._clock.now_ms() - TTL_MS else None
+
     def latest(self, stream: str) -> Latest | None:
         return self.latest_of([stream])[0]
 
