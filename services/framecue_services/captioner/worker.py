@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from framecue.broker.pictures import fetch_picture
 from framecue.broker.protocol import Broker, Message, Record
-from framecue.broker.publishing import dead_letter, result_message
+from framecue.broker.publishing import about, dead_letter, result_message
 from framecue.broker.stage import MapStage, Outputs
 from framecue.clock import Clock
 from framecue.errors import InputError, ModelError
@@ -21,6 +21,10 @@ from framecue.models.protocols import Captioner, Picture
 from framecue.schemas.annotation import FrameRef
 from framecue.schemas.caption import Caption, CaptionRequest
 from framecue.schemas.codec import unpack_request
+from framecue.telemetry.calls import model_call, show_model_failures
+from framecue.telemetry.metrics import add
+from framecue.telemetry.names import RESULTS, SHED
+from framecue.telemetry.traces import span, traceparent_of
 
 STAGE = "captioner"
 EXPIRED = "the pictures of this window are no longer kept"
@@ -41,6 +45,7 @@ class CaptionWorker(MapStage):
     ) -> None:
         self._captioner, self._broker, self._clock = captioner, broker, clock
         self._patience_ms = patience_ms
+        _show_zeros()
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
         results = [self._one(record, more_wait=i < len(batch) - 1) for i, record in enumerate(batch)]
@@ -48,19 +53,29 @@ class CaptionWorker(MapStage):
 
     def _one(self, record: Record, *, more_wait: bool) -> tuple[Message, bool]:
         """What `record` gives, and whether that is by a fault of our own."""
-        failed = False
         try:
             request = unpack_request(record.value or b"")
-            if more_wait and (waited_ms := self._waited_ms(record)) is not None:
-                caption = self._skipped(request, f"waited for {waited_ms // 1000} s, and others wait behind it")
-            else:
-                caption = self._caption(request, self._pictures(request))
         except InputError as e:
             return dead_letter(record, STAGE, e), False
-        except ModelError as e:
-            _log.warning("no caption of %s: %s", request.id, e)
-            failed, caption = True, self._skipped(request, str(e))
-        return result_message(caption, self._clock, traceparent=request.traceparent), failed
+        came = traceparent_of(record.headers) or request.traceparent
+        with span("caption", came, about={**about(record), "framecue.window": request.id}) as here:
+            try:
+                caption, failed = self._made(request, record, more_wait=more_wait), False
+            except InputError as e:
+                here.failed(e)
+                return dead_letter(record, STAGE, e), False
+            except ModelError as e:
+                here.failed(e)
+                _log.warning("no caption of %s: %s", request.id, e)
+                caption, failed = self._skipped(request, str(e)), True
+            add(RESULTS, kind="caption")
+            return result_message(caption, self._clock, traceparent=here.traceparent), failed
+
+    def _made(self, request: CaptionRequest, record: Record, *, more_wait: bool) -> Caption:
+        if more_wait and (waited_ms := self._waited_ms(record)) is not None:
+            add(SHED, group=STAGE, reason="waited")
+            return self._skipped(request, f"waited for {waited_ms // 1000} s, and others wait behind it")
+        return self._caption(request, self._pictures(request))
 
     def _waited_ms(self, record: Record) -> int | None:
         """How long `record` waited where that is too long, else None."""
@@ -77,10 +92,12 @@ class CaptionWorker(MapStage):
 
     def _caption(self, request: CaptionRequest, pictures: Sequence[tuple[FrameRef, Picture]]) -> Caption:
         if request.frames and not pictures:
+            add(SHED, group=STAGE, reason="expired")
             return self._skipped(request, EXPIRED)
-        made = self._captioner.describe(
-            [picture for _, picture in pictures], scene=request.scene, quotes=[c.text for c in request.cues]
-        )
+        with model_call("caption", len(pictures)):
+            made = self._captioner.describe(
+                [picture for _, picture in pictures], scene=request.scene, quotes=[c.text for c in request.cues]
+            )
         return self._blank(request).model_copy(
             update={"text": made.text, "named": made.named, "frames": tuple(ref for ref, _ in pictures)}
         )
@@ -98,3 +115,11 @@ class CaptionWorker(MapStage):
             model=self._captioner.name,
             cues=request.cues,
         )
+
+
+def _show_zeros() -> None:
+    """Shows what is to be counted before it is: no alert sees a step from nothing to one."""
+    show_model_failures()
+    add(RESULTS, 0, kind="caption")
+    for reason in ("waited", "expired"):
+        add(SHED, 0, group=STAGE, reason=reason)

@@ -39,6 +39,8 @@ from framecue.schemas.features import (
 )
 from framecue.schemas.snapshot import PARTITION_KEY, PartitionSnapshot, StreamSnapshot, joined, owner_of, split
 from framecue.schemas.topics import FEATURES, MEDIA, SNAPSHOTS
+from framecue.telemetry import metrics
+from framecue.telemetry.names import RESTORE_DURATION
 from framecue_services.fusion.adopting import Adoption, ending
 from framecue_services.fusion.folding import Folder, Partition
 
@@ -113,6 +115,7 @@ class Checkpoints:
             kept.owed = self._adopt(number, found, folder, str(e))
             return
         kept.since_s = None if again else began
+        metrics.record(RESTORE_DURATION, self._now_s() - began)
         _log.info(
             "media %d: %d streams as of record %d, %d features folded again, in %.0f ms",
             *(number, len(here.machines), here.folded, again, (self._now_s() - began) * 1000),

@@ -39,6 +39,7 @@ from framecue.schemas.media import (
     TextMedia,
 )
 from framecue.schemas.segment import CUES_MAX
+from framecue.telemetry.calls import Input, model_call
 
 T = TypeVar("T")
 FRAMES_AT_ONCE = 128
@@ -82,8 +83,9 @@ class Embedder:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._texts = _Vectors(model.texts.embed)
-        self._prompts = _Vectors(model.texts.embed_prompts)
+        self._images = measured("frames", model.images.embed)
+        self._texts = _Vectors(measured("texts", model.texts.embed))
+        self._prompts = _Vectors(measured("prompts", model.texts.embed_prompts))
 
     def embed(self, batch: Sequence[Source]) -> list[tuple[Features, ...]]:
         """What each record of `batch` gives: one features record, or several where a document has many cues.
@@ -103,7 +105,7 @@ class Embedder:
     def _look(self, frames: Sequence[Frame]) -> Iterator[Seen]:
         for at in range(0, len(frames), FRAMES_AT_ONCE):
             pictures = [_picture(f) for f in frames[at : at + FRAMES_AT_ONCE]]
-            rows = iter(asked(self._model.images.embed, [p for p in pictures if not isinstance(p, str)]))
+            rows = iter(asked(self._images, [p for p in pictures if not isinstance(p, str)]))
             for picture in pictures:
                 if isinstance(picture, str):
                     yield Seen(error=picture)
@@ -164,6 +166,16 @@ class _Vectors:
         self._known |= {t: row.copy() for t in short if not isinstance(row := out[t], str)}
         while len(self._known) > TEXTS_REMEMBERED:
             self._known.popitem(last=False)
+
+
+def measured(given: Input, embed: Callable[[Sequence[T]], Array]) -> Callable[[Sequence[T]], Array]:
+    """`embed`, with what each call takes shown to operators."""
+
+    def call(items: Sequence[T]) -> Array:
+        with model_call(given, len(items)):
+            return embed(items)
+
+    return call
 
 
 def asked(embed: Callable[[Sequence[T]], Array], items: Sequence[T]) -> list[Array | str]:

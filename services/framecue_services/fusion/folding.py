@@ -47,6 +47,11 @@ class Folder:
         """What is remembered of a partition."""
         return self._partitions.setdefault(number, Partition())
 
+    @property
+    def streams(self) -> int:
+        """How many streams have a machine."""
+        return sum(len(here.machines) for here in self._partitions.values())
+
     def place(self, number: int, partition: Partition) -> None:
         """Goes on with `partition` as number `number`."""
         self._partitions[number] = partition

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Literal
 
 from framecue.analysis.machine import Refused, Result
 from framecue.analysis.settings import MachineSettings
 from framecue.broker.protocol import Broker, Message, Record, TopicPartition
-from framecue.broker.publishing import dead_letter, letter_message, result_message
+from framecue.broker.publishing import about, dead_letter, letter_message, result_message
 from framecue.broker.stage import MapStage, Outputs
 from framecue.clock import Clock
 from framecue.errors import MessageError
@@ -24,12 +25,19 @@ from framecue.schemas.caption import CaptionRequest
 from framecue.schemas.codec import pack, unpack_media
 from framecue.schemas.deadletter import DeadLetter
 from framecue.schemas.features import Features, SegmentFeatures, TextFeatures
-from framecue.schemas.results import PublishedResult, traceparent_of
+from framecue.schemas.media import SegmentMedia, TextMedia
+from framecue.schemas.results import PublishedResult
 from framecue.schemas.topics import CAPTION_REQUESTS, FEATURES
+from framecue.telemetry import metrics
+from framecue.telemetry.calls import show_model_failures
+from framecue.telemetry.metrics import level
+from framecue.telemetry.names import FOLD_DURATION, STREAMS
+from framecue.telemetry.traces import Here, span, traceparent_of
 from framecue_services.fusion.adopting import Adoption
 from framecue_services.fusion.checkpoints import Checkpoints, media_offset_header
 from framecue_services.fusion.embedding import Embedder, Source
 from framecue_services.fusion.folding import Folder
+from framecue_services.fusion.telling import let_go, show_zeros, tell
 
 STAGE = "fusion"
 _log = logging.getLogger(__name__)
@@ -57,6 +65,8 @@ class FusionWorker(MapStage):
         self._embedder = Embedder(model)
         self._folder = Folder(model.space, model=model.name, settings=settings)
         self._clock = clock
+        show_zeros()
+        show_model_failures()
         adoption = Adoption(self._embedder.embed_again, self._published)
         self._checkpoints = (
             None
@@ -74,7 +84,7 @@ class FusionWorker(MapStage):
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
         read = [self._read(record) for record in batch]
-        given = iter(self._embedder.embed([s for s in read if isinstance(s, Source)]))
+        given = iter(self._embed(batch, read))
         out: list[tuple[Message, ...]] = []
         failed = 0
         for record, source in zip(batch, read, strict=True):
@@ -84,6 +94,7 @@ class FusionWorker(MapStage):
             features = next(given)
             failed += any(_failed(f) for f in features)
             out.append(tuple(message for one in features for message in self._fold(record, one)))
+        level(STREAMS, self._folder.streams)
         for partition, last in {record.partition: i for i, record in enumerate(batch)}.items():
             out[last] += self._checkpoint(partition)
         return Outputs(tuple(out), failed)
@@ -104,41 +115,76 @@ class FusionWorker(MapStage):
         """Raises SetupError where the log holds what this worker cannot go on from."""
         if self._checkpoints is not None:
             self._checkpoints.take(at.partition, self._folder)
+        level(STREAMS, self._folder.streams)
 
     def leave(self, at: TopicPartition) -> None:
+        let_go(self._folder.partition(at.partition).machines)
         self._folder.leave(at.partition)
+        level(STREAMS, self._folder.streams)
         if self._checkpoints is not None:
             self._checkpoints.leave(at.partition)
 
     def finish(self, stream: str) -> tuple[Message, ...]:
         """What closing the stream's epoch gives; for input that ends without saying so."""
-        return tuple(self._messages(self._folder.finish(stream), key=stream.encode(), trace=None))
+        return tuple(self._messages(self._folder.finish(stream), key=stream.encode(), here=Here(None), said=None))
 
     def _checkpoint(self, partition: int) -> tuple[Message, ...]:
         if self._checkpoints is None:
             return ()
         return self._checkpoints.messages(partition, self._folder.partition(partition))
 
-    def _fold(self, record: Record, features: Features) -> Iterator[Message]:
+    def _embed(
+        self, batch: Sequence[Record], read: Sequence[Source | tuple[Message, ...]]
+    ) -> list[tuple[Features, ...]]:
+        sources = [source for source in read if isinstance(source, Source)]
+        asking = [
+            traceparent_of(record.headers)
+            for record, source in zip(batch, read, strict=True)
+            if isinstance(source, Source) and isinstance(source.media, SegmentMedia | TextMedia)
+        ]
+        if not asking:  # a second of ticks is nothing to measure
+            return self._embedder.embed(sources)
+        with span("embed", links=asking, about={"framecue.records": len(asking)}):
+            return self._embedder.embed(sources)
+
+    def _fold(self, record: Record, features: Features) -> list[Message]:
         headers = (*record.headers, media_offset_header(record.offset))
-        yield Message(FEATURES.name, record.key, pack(features), headers, record.partition)
-        results = self._folder.fold(record.partition, features, offset=record.offset)
-        yield from self._messages(results, key=record.key, trace=traceparent_of(record.headers))
+        with self._folding(record, features) as here:
+            began_s = monotonic()
+            results = self._folder.fold(record.partition, features, offset=record.offset)
+            metrics.record(FOLD_DURATION, monotonic() - began_s, kind=features.kind)
+            made = self._messages(results, key=record.key, here=here, said=getattr(features, "traceparent", None))
+            messages = [Message(FEATURES.name, record.key, pack(features), headers, record.partition), *made]
+        tell(results, features, now_ms=None if self._clock is None else self._clock.now_ms())
+        return messages
+
+    def _folding(self, record: Record, features: Features) -> AbstractContextManager[Here]:
+        """Around the fold of one record; what concerns no stream in particular belongs to no trace."""
+        came = traceparent_of(record.headers)
+        if isinstance(features, SegmentFeatures | TextFeatures):
+            return span("fold", came, about=about(record))
+        return nullcontext(Here(came))
 
     def _published(self, result: PublishedResult) -> Message:
         return result_message(result, self._clock)
 
-    def _messages(self, results: Iterable[Result], *, key: bytes | None, trace: str | None) -> Iterator[Message]:
+    def _messages(
+        self, results: Iterable[Result], *, key: bytes | None, here: Here, said: str | None
+    ) -> Iterator[Message]:
+        """What `results` are written as, made `here`; `said` is the traceparent that the log itself tells of.
+
+        Values hold what the log says and headers what is measured, so the same log gives the same values anywhere.
+        """
         for result in results:
             match result:
                 case Refused():
                     _log.info("%r at %s: %s", key, result.origin, result.reason)
                     yield from (letter_message(letter, key) for letter in refused_letters(result))
                 case CaptionRequest():
-                    request = result.model_copy(update={"traceparent": result.traceparent or trace})
-                    yield Message(CAPTION_REQUESTS.name, request.stream.encode(), pack(request))
+                    request = result.model_copy(update={"traceparent": result.traceparent or said})
+                    yield Message(CAPTION_REQUESTS.name, request.stream.encode(), pack(request), here.headers)
                 case _:
-                    yield result_message(result, self._clock, traceparent=trace)
+                    yield result_message(result, self._clock, traceparent=here.traceparent)
 
 
 def _failed(features: Features) -> bool:

@@ -5,10 +5,14 @@ framecue run ingest
 
 from __future__ import annotations
 
+from typing import get_args
+
 from framecue.broker.protocol import Broker
-from framecue.media.pool import DecoderPool
+from framecue.media.pool import Cause, DecoderPool
 from framecue.schemas.topics import MEDIA, SEGMENTS, SUBTITLES
 from framecue.settings import Settings
+from framecue.telemetry.metrics import observe
+from framecue.telemetry.names import DECODER_RESTARTS
 from framecue_services.hosting import host
 from framecue_services.ingest.worker import IngestWorker
 
@@ -20,6 +24,7 @@ def run(settings: Settings) -> None:
     with DecoderPool(own.decoders, limits=own.limits(), sampling=settings.sampling.plan()) as pool:
 
         def stage(broker: Broker) -> IngestWorker:
+            _show_restarts(pool)
             return IngestWorker(
                 pool,
                 partitions=broker.partitions(MEDIA.name),
@@ -29,3 +34,8 @@ def run(settings: Settings) -> None:
             )
 
         host("ingest", settings, topics=(SEGMENTS.name, SUBTITLES.name), stage=stage)
+
+
+def _show_restarts(pool: DecoderPool) -> None:
+    """How many decoders were lost, by why, for operators."""
+    observe(DECODER_RESTARTS, lambda: [(pool.restarts.get(cause, 0), {"reason": cause}) for cause in get_args(Cause)])

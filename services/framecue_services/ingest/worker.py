@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, get_args
 
 from framecue.broker.protocol import Message, Record, TopicPartition, size
-from framecue.broker.publishing import dead_letter, origin_of
+from framecue.broker.publishing import about, dead_letter, origin_of
 from framecue.broker.stage import MapStage, Outputs, Position
 from framecue.errors import InputError, LimitExceededError, MessageError, SetupError
 from framecue.media.decoding import DecodedSegment
@@ -33,9 +35,15 @@ from framecue.schemas.segment import (
     parse_subtitle_headers,
 )
 from framecue.schemas.topics import MEDIA, SEGMENTS, partition_of
+from framecue.telemetry import metrics
+from framecue.telemetry.metrics import add
+from framecue.telemetry.names import CUES, DECODE_DURATION, FRAMES, SHED
+from framecue.telemetry.traces import Here, arrival
 from framecue.timeline import parse_rfc3339
 
 STAGE = "ingest"
+TOO_OLD = "too_old"
+"""Why a segment is left out where operators ask."""
 _log = logging.getLogger(__name__)
 
 
@@ -72,6 +80,7 @@ class IngestWorker(MapStage):
         self._partitions = partitions
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=STAGE)
         self._skip_older_than_ms, self._now_ms = skip_older_than_ms, now_ms
+        _show_zeros()
         self._skipped = 0
         """Segments of the burst that is being skipped."""
         self._feeds: dict[TopicPartition, frozenset[int]] = {}
@@ -121,17 +130,20 @@ class IngestWorker(MapStage):
 
     def _one(self, record: Record, late: bool) -> tuple[Message, bool]:
         """What `record` gives, and whether that is by a fault of our own."""
-        try:
-            return self._media(record, late), False
-        except InputError as e:
-            return dead_letter(record, STAGE, e), False
-        except SetupError:
-            raise  # no record would fare better
-        except Exception as e:
-            # A record that trips a bug of ours must not stop its partition; the loop stops when there are many.
-            return dead_letter(record, STAGE, e), True
+        with arrival("ingest", record.headers, about=about(record)) as here:
+            try:
+                return self._media(record, late, here), False
+            except InputError as e:
+                here.failed(e)
+                return dead_letter(record, STAGE, e), False
+            except SetupError:
+                raise  # no record would fare better
+            except Exception as e:
+                # A record that trips a bug of ours must not stop its partition; the loop stops when there are many.
+                here.failed(e)
+                return dead_letter(record, STAGE, e), True
 
-    def _media(self, record: Record, late: bool) -> Message:
+    def _media(self, record: Record, late: bool, here: Here) -> Message:
         stream = stream_id(record.key)
         headers, requeued_from = _original(record)
         media: SegmentMedia | TextMedia
@@ -144,15 +156,17 @@ class IngestWorker(MapStage):
                 media = self._left_out(stream, record, said)
             else:
                 media = self._segment(stream, record, said=said, requeued_from=requeued_from)
-        trace = () if media.traceparent is None else (("traceparent", media.traceparent.encode()),)
         partition = partition_of(stream, self._partitions)
-        message = Message(MEDIA.name, stream.encode(), pack(media), trace, partition)
+        message = Message(MEDIA.name, stream.encode(), pack(media), here.headers, partition)
         if (got := size(message)) > MEDIA.max_bytes:
             raise LimitExceededError("bytes of pictures and words in one record", MEDIA.max_bytes, got)
+        for source, count in Counter(cue.source for cue in media.cues).items():
+            add(CUES, count, source=source)
         return message
 
     def _left_out(self, stream: str, record: Record, said: SegmentHeaders) -> TextMedia:
         """What stands in the log for a segment that waited too long: its words, and that it was skipped."""
+        add(SHED, group=STAGE, reason=TOO_OLD)
         return TextMedia(
             stream=stream,
             origin=origin_of(record),
@@ -162,11 +176,20 @@ class IngestWorker(MapStage):
             cues=tuple(_header_cues(said)),
         )
 
+    def _decode(self, data: bytes, said: SegmentHeaders) -> DecodedSegment:
+        began_s = time.monotonic()
+        try:
+            decoded = self._decoders.decode(data, start=said.start, program=said.program)
+        finally:
+            metrics.record(DECODE_DURATION, time.monotonic() - began_s)
+        add(FRAMES, len(decoded.frames))
+        return decoded
+
     def _segment(
         self, stream: str, record: Record, *, said: SegmentHeaders, requeued_from: Origin | None
     ) -> SegmentMedia:
         data = record.value or b""
-        decoded = self._decoders.decode(data, start=said.start, program=said.program)
+        decoded = self._decode(data, said)
         cues, dropped = _bounded((*decoded.cues, *_header_cues(said)))
         return SegmentMedia(
             stream=stream,
@@ -221,6 +244,14 @@ def fed(note: str) -> set[int]:
         _log.warning("a note of ingest cannot be read: %.40r; ticks go to fewer partitions until it has learned", note)
         return set()
     return {p for p in range(bits.bit_length()) if bits >> p & 1}
+
+
+def _show_zeros() -> None:
+    """Shows what is to be counted before it is: no alert sees a step from nothing to one."""
+    add(FRAMES, 0)
+    add(SHED, 0, group=STAGE, reason=TOO_OLD)
+    for source in get_args(Cue.model_fields["source"].annotation):
+        add(CUES, 0, source=source)
 
 
 def _waited_too_long(record: Record, due_ms: int) -> bool:

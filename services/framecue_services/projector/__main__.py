@@ -6,6 +6,7 @@ framecue run projector
 from __future__ import annotations
 
 from framecue.broker.protocol import Broker
+from framecue.clock import SystemClock
 from framecue.schemas.results import RESULT_TOPICS
 from framecue.settings import Settings
 from framecue.store.redis import RedisStore
@@ -18,6 +19,6 @@ def run(settings: Settings) -> None:
     store = RedisStore(settings.redis.url.get_secret_value(), prefix=settings.redis.prefix)
 
     def stage(broker: Broker) -> ProjectorWorker:
-        return ProjectorWorker(store, broker)
+        return ProjectorWorker(store, broker, clock=SystemClock())
 
     host("projector", settings, topics=RESULT_TOPICS, stage=stage)

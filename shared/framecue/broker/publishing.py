@@ -14,10 +14,13 @@ from framecue.schemas.media import Origin, RulesMedia
 from framecue.schemas.results import TOPIC_OF, PublishedResult, cloud_headers, to_json
 from framecue.schemas.rules import RuleSet
 from framecue.schemas.topics import CONTROL, DEADLETTER, MEDIA
+from framecue.telemetry.traces import About
 from framecue.timeline import rfc3339
 
 REASON_MAX = 2_000
 """Characters: an error of somebody else's may quote all of its input, and the letter has to fit its topic."""
+STREAM_MAX = 128
+"""Bytes of a key that a span shows; a longer one names no stream."""
 RULES_KEY = b"rules"
 """Of the message on `control` that holds the rules in force."""
 _log = logging.getLogger(__name__)
@@ -34,6 +37,16 @@ def result_message(result: PublishedResult, clock: Clock | None, *, traceparent:
 def origin_of(record: Record) -> Origin:
     """Where `record` stood."""
     return Origin(topic=record.topic, partition=record.partition, offset=record.offset, at_ms=record.timestamp_ms)
+
+
+def about(record: Record) -> About:
+    """What a span says of `record`."""
+    return {
+        "framecue.stream": (record.key or b"")[:STREAM_MAX].decode("utf-8", "replace"),
+        "framecue.topic": record.topic,
+        "framecue.partition": record.partition,
+        "framecue.offset": record.offset,
+    }
 
 
 def dead_letter(record: Record, stage: str, error: Exception) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -61,8 +61,3 @@ def cloud_headers(result: PublishedResult, traceparent: str | None = None) -> He
         "traceparent": traceparent,
     }
     return tuple((name, value.encode()) for name, value in attributes.items() if value is not None)
-
-
-def traceparent_of(headers: Iterable[tuple[str, bytes]]) -> str | None:
-    """The trace that a message belongs to."""
-    return next((value.decode("ascii", "replace") for name, value in headers if name == "traceparent"), None)

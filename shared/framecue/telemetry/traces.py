@@ -12,15 +12,17 @@ given it a tracer nothing is measured, and what came goes on as it came. It must
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from framecue.telemetry.names import Attribute, Span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, Tracer
 
+About: TypeAlias = Mapping[Attribute, str | int | None]
+"""What a span says its work was about; None says nothing."""
 Headers = tuple[tuple[str, bytes], ...]
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
 OURS = "framecue=1"
@@ -65,7 +67,7 @@ def span(
     *,
     how: Literal["child", "link"] = "child",
     links: Iterable[str | None] = (),
-    about: Mapping[Attribute, str | int | None] | None = None,
+    about: About | None = None,
 ) -> Iterator[Here]:
     """Measures the block as `name`. `came` is the traceparent that came with the work: gone on from, or linked to.
 
@@ -86,13 +88,21 @@ def span(
             raise
 
 
+def arrival(name: Span, headers: Iterable[tuple[str, bytes]], *, about: About) -> AbstractContextManager[Here]:
+    """As `span`, for a message from outside: gone on from where a client of ours sent it, else linked to."""
+    return span(name, traceparent_of(headers), how="child" if is_ours(headers) else "link", about=about)
+
+
 @contextmanager
-def spans(name: Span, work: Sequence[tuple[str, Mapping[Attribute, str | int | None]]]) -> Iterator[None]:
-    """Measures the block as work on several things at once: a span for each, with what came with it, and about it."""
+def spans(name: Span, work: Sequence[tuple[str | None, About]]) -> Iterator[None]:
+    """Measures the block as work on several things at once: a span for each, with what came with it, and about it.
+
+    What came without a trace has no span: nothing would lead to it.
+    """
     if _tracer is None:
         yield
         return
-    begun = [_begun(_tracer, name, came, "child", (), about) for came, about in work]
+    begun = [_begun(_tracer, name, came, "child", (), about) for came, about in work if came is not None]
     try:
         yield
     except Exception as e:
@@ -142,7 +152,7 @@ def _begun(
     came: str | None,
     how: Literal["child", "link"],
     links: Iterable[str | None],
-    about: Mapping[Attribute, str | int | None],
+    about: About,
 ) -> Here:
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, NonRecordingSpan, SpanKind, set_span_in_context
