@@ -46,6 +46,7 @@ from framecue.schemas.segment import (
 )
 from framecue.schemas.topics import ANNOTATIONS, CAPTIONS, EVENTS, SEGMENTS, SUBTITLES, partition_of
 from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, Store
+from framecue.telemetry.traces import Here, span
 from framecue.timeline import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -143,20 +144,21 @@ class Client:
             client.push_segment("cam1", data, session="2026-02-03", seq=0, start=0,
                                 cues=[CueIn(start_ms=500, end_ms=1500, text="Good morning!")])
         """
-        headers = _checked(
-            SegmentHeaders,
-            session=session,
-            seq=seq,
-            start=start,
-            cues=tuple(cues),
-            warnings=tuple(warnings),
-            lag_ms=lag_ms,
-            captured_at_ms=captured_at_ms,
-            program=program,
-            end=end,
-            traceparent=traceparent,
-        )
-        self._send(SEGMENTS.name, stream, data, headers=segment_headers(headers))
+        with span("push", traceparent, how="link", about={"framecue.stream": stream}) as here:
+            headers = _checked(
+                SegmentHeaders,
+                session=session,
+                seq=seq,
+                start=start,
+                cues=tuple(cues),
+                warnings=tuple(warnings),
+                lag_ms=lag_ms,
+                captured_at_ms=captured_at_ms,
+                program=program,
+                end=end,
+                traceparent=here.traceparent,
+            )
+            self._send(SEGMENTS.name, stream, data, headers=(*segment_headers(headers), *here.mark))
 
     def push_text(
         self,
@@ -178,30 +180,25 @@ class Client:
             client.push_text("cam1", Path("talk.vtt").read_bytes(), language="en", lag_ms=3000)
             client.push_text("cam1", [CueIn(at="2026-02-03T10:00:00Z", text="Doors open")])
         """
-        if not isinstance(text, str | bytes):
-            content_type = content_type or "application/json"
-            text = json.dumps([cue.model_dump(exclude_none=True) for cue in text], ensure_ascii=False)
-        try:
-            data = text if isinstance(text, bytes) else text.encode()
-        except UnicodeEncodeError as e:
-            raise MessageError("that cannot be sent: text holds half a character (a lone surrogate)") from e
-        headers = _checked(
-            SubtitleHeaders,
-            content_type=content_type,
-            session=session,
-            language=language,
-            clock=clock,
-            lag_ms=lag_ms,
-            traceparent=traceparent,
-        )
-        self._send(SUBTITLES.name, stream, data, headers=subtitle_headers(headers))
+        with span("push", traceparent, how="link", about={"framecue.stream": stream}) as here:
+            self._send_text(
+                stream,
+                text,
+                content_type=content_type,
+                session=session,
+                language=language,
+                clock=clock,
+                lag_ms=lag_ms,
+                here=here,
+            )
 
     def say(self, stream: str, text: str, *, language: str | None = None) -> None:
         """Sends a live line, as said now, and waits until it arrived."""
         if len(text) > CUE_TEXT_MAX:
             raise MessageError(f"{len(text)} characters are longer than a live line may be, which is {CUE_TEXT_MAX}")
-        self.push_text(stream, text, content_type="text/plain; charset=utf-8", language=language)
-        self.flush()
+        with span("say", about={"framecue.stream": stream}) as here:
+            self._send_text(stream, text, content_type="text/plain; charset=utf-8", language=language, here=here)
+            self.flush()
 
     def flush(self) -> None:
         """Waits until everything that was pushed stands in Kafka.
@@ -266,6 +263,36 @@ class Client:
         from framecue.broker.pictures import fetch_picture
 
         return fetch_picture(self._broker, ref)
+
+    def _send_text(
+        self,
+        stream: str,
+        text: str | bytes | Sequence[CueIn],
+        *,
+        content_type: str | None = None,
+        session: str | None = None,
+        language: str | None = None,
+        clock: Literal["start", "wall"] | None = None,
+        lag_ms: int | None = None,
+        here: Here,
+    ) -> None:
+        if not isinstance(text, str | bytes):
+            content_type = content_type or "application/json"
+            text = json.dumps([cue.model_dump(exclude_none=True) for cue in text], ensure_ascii=False)
+        try:
+            data = text if isinstance(text, bytes) else text.encode()
+        except UnicodeEncodeError as e:
+            raise MessageError("that cannot be sent: text holds half a character (a lone surrogate)") from e
+        headers = _checked(
+            SubtitleHeaders,
+            content_type=content_type,
+            session=session,
+            language=language,
+            clock=clock,
+            lag_ms=lag_ms,
+            traceparent=here.traceparent,
+        )
+        self._send(SUBTITLES.name, stream, data, headers=(*subtitle_headers(headers), *here.mark))
 
     def _send(self, topic: str, stream: str, value: bytes, *, headers: Headers) -> None:
         from framecue.broker.kafka.sending import KafkaSender

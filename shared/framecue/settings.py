@@ -326,15 +326,17 @@ class TelemetrySettings(Section):
     logs: Literal["text", "json"] = Field("text", description="text for people; json, a line each, with trace ids")
 
     def reporting(
-        self, service: str, *, slot: str, prometheus: Literal["with endpoint", "always"] = "with endpoint"
+        self, service: str, *, slot: str, prometheus: Literal["with endpoint", "always", "never"] = "with endpoint"
     ) -> Reporting:
-        """Where a process of `service` reports to, as plain values."""
+        """Where a process of `service` reports to, as plain values; "never" is for those that soon end."""
         from framecue.telemetry.setup import Reporting
 
         return Reporting(
             service,
             slot=slot,
-            metrics_at=None if self.metrics_port is None else (self.metrics_host, self.metrics_port),
+            metrics_at=None
+            if self.metrics_port is None or prometheus == "never"
+            else (self.metrics_host, self.metrics_port),
             prometheus=prometheus,
             otlp_endpoint=self.otlp_endpoint,
             sample_ratio=self.sample_ratio,

@@ -24,6 +24,7 @@ from framecue.media.decoding import DecodeLimits
 from framecue.media.segmenting import MediaInfo, probe
 from framecue.schemas.segment import CueIn, SegmentHeaders
 from framecue.settings import load_settings
+from framecue.telemetry.setup import reporting
 from framecue.timeline import rfc3339, to_ms
 from framecue_services.cli.film import Words, check_readable, read_words, segments, sidecars, stream_of
 from framecue_services.cli.interrupting import INTERRUPTED, interruptible
@@ -93,6 +94,7 @@ def push_film(request: PushRequest) -> int:
     )
     total_ms = None if info.duration is None or request.loop else to_ms(info.duration)
     with (
+        reporting(settings.telemetry.reporting("push", slot=settings.slot, prometheus="never")),
         Client.from_settings(settings) as client,
         interruptible() as stop,
         along_film(err, total_ms, doing="connecting to Kafka") as advance,

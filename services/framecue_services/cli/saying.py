@@ -10,6 +10,7 @@ from typing import BinaryIO
 from framecue import Client
 from framecue.errors import MessageError, SetupError
 from framecue.settings import load_settings
+from framecue.telemetry.setup import reporting
 from framecue_services.cli.stream_ids import typed_stream
 from framecue_services.cli.wording import clean
 
@@ -27,7 +28,9 @@ def say_lines(stream: str, words: Iterable[str], *, language: str | None) -> Non
     stream = typed_stream(stream)
     lines = _typed(sys.stdin.buffer) if typed else iter([_readable(os.fsencode(text))] if text else [])
     said = 0
-    with Client.from_settings(load_settings()) as client:
+    settings = load_settings()
+    told = settings.telemetry.reporting("say", slot=settings.slot, prometheus="never")
+    with reporting(told), Client.from_settings(settings) as client:
         for line in lines:
             try:
                 client.say(stream, line, language=language)

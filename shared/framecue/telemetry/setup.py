@@ -34,7 +34,7 @@ class Reporting:
     service: str
     slot: str = "0"
     metrics_at: tuple[str, int] | None = None
-    prometheus: Literal["with endpoint", "always"] = "with endpoint"
+    prometheus: Literal["with endpoint", "always", "never"] = "with endpoint"
     otlp_endpoint: str | None = None
     sample_ratio: float = 1.0
     export_every_s: float = 10.0
