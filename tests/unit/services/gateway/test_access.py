@@ -221,6 +221,8 @@ def test_a_session_lasts_as_long_as_settings_say_and_no_longer_than_its_token() 
     desk = Desk(session_hours=2)
     lasting, short = desk.token("a"), desk.token("b", expires_ms=NOW_MS + HOUR_MS)
     browsers = [desk.browser(lasting), desk.browser(short)]
+    ages = [log_in(desk.client(), secret).headers["set-cookie"].split("; ")[2] for secret in (lasting, short)]
+    assert ages == ["Max-Age=7200", "Max-Age=3600"], "the browser forgets it then, too"
     for hours, expected in ((0, [200, 200]), (1, [200, 401]), (2, [401, 401])):
         desk.clock.advance(NOW_MS + hours * HOUR_MS - desk.clock.now_ms())
         answers = [  # by hand: the client would drop a cookie by the machine's own clock
@@ -239,6 +241,19 @@ def test_a_session_ends_with_its_token_and_when_one_logs_out() -> None:
     again = desk.browser(secret)
     desk.revoke(secret)
     assert detail(again.get("/v1/session")) == "this session has ended; log in again"
+
+
+@pytest.mark.parametrize("expires_ms", [None, NOW_MS - 1])
+def test_a_token_that_was_made_anew_under_an_old_id_gives_old_sessions_nothing(expires_ms: int | None) -> None:
+    """Other bits, or other times: what was signed is no longer what there is."""
+    desk = Desk()
+    browser = desk.browser(secret := desk.token())
+    kept = desk.app.state.tokens.of_secret(secret)
+    other, _ = new_token("lab", scope="read", streams=("*",), now_ms=NOW_MS, expires_ms=expires_ms)
+    same_bits = {"sha256": kept.token.sha256} if expires_ms else {}
+    desk.broker.commit([token_message(other.model_copy(update={"id": kept.token.id, **same_bits}))])
+    desk.tell()
+    assert browser.get("/v1/session").status_code == 401
 
 
 def test_only_our_own_signature_over_exactly_that_counts() -> None:

@@ -32,6 +32,7 @@ def test_no_more_is_remembered_than_agreed_and_the_quietest_is_forgotten_first()
         limiter.take(caller, now_s=float(second))
     assert len(limiter) == 3
     assert limiter.take("a", now_s=5.0) > 0, "it was heard of after b, which had to go"
+    assert limiter.take("d", now_s=5.0) > 0, "and so was the newest"
     for n in range(1_000):
         limiter.take(f"x{n}", now_s=6.0)
     assert len(limiter) == 3
