@@ -23,7 +23,7 @@ Every metric there is, by the name under which Prometheus shows it; no service e
 `shared/framecue/telemetry/names.py` by `python deploy/observability/metrics_page.py`.
 
 - Times are in seconds, sizes in bytes. A histogram has `_bucket`, `_sum` and `_count`.
-- `group` is that of Kafka: `ingest`, `fusion`, `captioner`, `projector`, `notifier.<webhook>`. The gateway is `gateway`.
+- `group` is that of Kafka: `ingest`, `fusion`, `captioner`, `projector`, `notifier.<webhook>`. Also `gateway`.
 - `stream` is bounded: the first `telemetry.stream_labels` streams have their own, the others are `other` together.
 - A counter is born with its first count: until then there is no series, which is not the same as 0.
 - Each process also shows `process_*` of Prometheus' client: start, processor time, memory, open files.
