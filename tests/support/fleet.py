@@ -67,6 +67,7 @@ class Worker:
     is_wanted: bool = True
     starts: int = 1
     last_fault: Fault | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
@@ -185,17 +186,20 @@ class Fleet:
 
     # workers
 
-    def start(self, name: str, slot: str = "0", *, fault: Fault | None = None) -> Worker:
-        """Starts a worker, and does not wait; a new `fault` holds from this start on."""
+    def start(
+        self, name: str, slot: str = "0", *, fault: Fault | None = None, settings: Mapping[str, str] | None = None
+    ) -> Worker:
+        """Starts a worker, and does not wait; a new `fault` holds from this start on, `settings` of its own for good."""
         log = self.folder / f"{name}-{slot}.log"
         ready_file = self.folder / f"{name}-{slot}.ready"
         ready_file.unlink(missing_ok=True)
-        process = self._launch(name, slot, fault or Fault(), log=log, ready_file=ready_file)
         before = self.workers.get((name, slot))
+        own = settings if settings is not None else before.settings if before is not None else {}
+        process = self._launch(name, slot, fault or Fault(), own, log=log, ready_file=ready_file)
         if before is None:
-            self.workers[name, slot] = Worker(name, slot, fault or Fault(), log, ready_file, process)
+            self.workers[name, slot] = Worker(name, slot, fault or Fault(), log, ready_file, process, settings=own)
         else:
-            before.process, before.is_wanted = process, True
+            before.process, before.is_wanted, before.settings = process, True, own
             before.last_fault, before.fault = before.fault, fault or Fault()
             before.starts += 1
         return self.workers[name, slot]
@@ -262,16 +266,22 @@ class Fleet:
                 client.close()
         self._sender = self._broker = self._store = None
 
-    def _launch(self, name: str, slot: str, fault: Fault, *, log: Path, ready_file: Path) -> subprocess.Popen[bytes]:
+    def _launch(
+        self, name: str, slot: str, fault: Fault, own: Mapping[str, str], *, log: Path, ready_file: Path
+    ) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "tests.support.light_service", name, "--fault", fault.to_json()]
-        variables = self._settings | {
-            "FRAMECUE_KAFKA__BOOTSTRAP": self.connection.bootstrap,
-            "FRAMECUE_KAFKA__PREFIX": self.connection.prefix,
-            "FRAMECUE_REDIS__URL": self.redis_url,
-            "FRAMECUE_REDIS__PREFIX": self.redis_prefix,
-            "FRAMECUE_SLOT": slot,
-            "FRAMECUE_RUN__READY_FILE": str(ready_file),
-        }
+        variables = (
+            self._settings
+            | dict(own)
+            | {
+                "FRAMECUE_KAFKA__BOOTSTRAP": self.connection.bootstrap,
+                "FRAMECUE_KAFKA__PREFIX": self.connection.prefix,
+                "FRAMECUE_REDIS__URL": self.redis_url,
+                "FRAMECUE_REDIS__PREFIX": self.redis_prefix,
+                "FRAMECUE_SLOT": slot,
+                "FRAMECUE_RUN__READY_FILE": str(ready_file),
+            }
+        )
         with log.open("ab") as out:
             process = subprocess.Popen(
                 command,
