@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from random import Random
 
 from framecue.analysis.settings import MachineSettings
+from framecue.broker.rules import apply_rules
 from framecue.errors import BrokerError, StoreError
 from framecue.schemas.rules import RuleSet
 from framecue_services.cli.local.server import Server
-from framecue_services.cli.rules import apply_rules
 from framecue_services.projector.view import differences
 from tests.chaos.killing import WORKERS, Killer
 from tests.chaos.playing import OTHER_RULES, RULES, Player, films

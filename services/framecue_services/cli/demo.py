@@ -33,7 +33,7 @@ from framecue_services.cli.output import Result, write_line
 from framecue_services.cli.playing import Embedded, OnServers, Place
 from framecue_services.cli.report.recording import Recording
 from framecue_services.cli.rules_file import read_rules, shipped
-from framecue_services.cli.running import load, pipeline, write_report
+from framecue_services.cli.running import faces, load, pipeline, write_report
 
 STREAM = "demo"
 RULES = "demo-rules.yaml"
@@ -84,9 +84,9 @@ def run_embedded(output: Path, *, load: Callable[[Settings], Model] = load, cons
 def run_on_servers(output: Path, *, console: Console | None = None) -> None:
     """The same on real servers, in real time: starts what does not run yet, leaves it running, says how to look."""
     from framecue import Client
+    from framecue.broker.rules import apply_rules, rules_in_force
     from framecue_services.cli import connecting
     from framecue_services.cli.local.terminal import bring_up, dashboard, introduce, plain_console
-    from framecue_services.cli.rules import apply_rules, rules_in_force
 
     console = console or Console(highlight=False)
     film, wanted = _prepare(output, console), read_rules(None, default=RULES)
@@ -138,7 +138,7 @@ def _play(
 ) -> None:
     """Sends the film, tells what comes, and writes it down."""
     _introduce(console)
-    narration, recording = Narration(console, rules), Recording(place.picture)
+    narration, recording = Narration(console, rules), Recording(place.picture, faces=faces(settings, console))
     with _writing_to(output), (output / "results.jsonl").open("wb") as kept:
         for result in _sent(place, film, session):
             narration.tell(result)

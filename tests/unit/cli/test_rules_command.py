@@ -12,6 +12,7 @@ from rich.console import Console
 
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message
+from framecue.broker.rules import apply_rules, rules_in_force
 from framecue.clock import FixedClock
 from framecue.errors import RulesError, SetupError
 from framecue.schemas.codec import unpack_media
@@ -20,7 +21,7 @@ from framecue.schemas.rules import RuleSet, rules_from_yaml
 from framecue.schemas.topics import CONTROL, MEDIA
 from framecue.settings import Settings, overlaid
 from framecue_services.cli.__main__ import main
-from framecue_services.cli.rules import apply_default_rules, apply_rules, rules_in_force, run_apply, run_show
+from framecue_services.cli.rules import apply_default_rules, run_apply, run_show
 from framecue_services.cli.rules_file import read_rules, rules_as_yaml
 
 NOW_MS = 1_700_000_000_000
