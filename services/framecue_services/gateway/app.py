@@ -20,7 +20,9 @@ from framecue.clock import Clock, SystemClock
 from framecue.models.faces import Faces
 from framecue.settings import Settings
 from framecue.store.protocol import Store
+from framecue_services.gateway import pages
 from framecue_services.gateway.access import Access, Gate
+from framecue_services.gateway.feedback import FeedbackBook
 from framecue_services.gateway.headers import SecurityHeaders
 from framecue_services.gateway.health import Health
 from framecue_services.gateway.pictures import Pictures
@@ -70,10 +72,11 @@ def create_app(
     state.faces, state.tell_ready = faces.state, tell_ready
     state.end_lasting = lambda: None
     state.pools, state.health = Pools(), Health(broker, store)
+    state.feedback = FeedbackBook(broker, clock=clock)
     state.pictures = Pictures(
         broker, store, faces, most_bytes=settings.gateway.picture_cache_bytes, kafka=state.pools.kafka
     )
-    for router in (session.router, streams.router, pictures.router, health.router):
+    for router in (session.router, streams.router, pictures.router, health.router, pages.router):
         app.include_router(router)
     tell_problems(app)
     app.add_middleware(Gate)
