@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 from fastapi import Request
 from pydantic import BaseModel
@@ -10,7 +11,9 @@ from starlette.responses import Response
 
 REVALIDATE = "private, no-cache"
 """Kept by the caller alone, and asked about each time."""
-NOT_MODIFIED = {304: {"description": "the same as under the `If-None-Match` that was sent"}}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    304: {"description": "the same as under the `If-None-Match` that was sent"}
+}
 
 
 def answer(request: Request, model: BaseModel) -> Response:

@@ -43,7 +43,7 @@ class FrameName(NamedTuple):
 
     partition: int
     offset: int
-    index: int
+    number: int
 
 
 class EvidenceName(NamedTuple):
@@ -187,7 +187,7 @@ class Pictures:
 
 def _fetched(broker: Broker, name: FrameName) -> StoredPicture | None:
     """None where it expired; raises MessageError for what was never there."""
-    found = fetch_frame(broker, partition=name.partition, offset=name.offset, index=name.index)
+    found = fetch_frame(broker, partition=name.partition, offset=name.offset, index=name.number)
     if found is None and name.offset >= broker.end(MEDIA.name, partition=name.partition):
         raise MessageError(f"{MEDIA.name} does not reach {name.partition}/{name.offset} yet")
     return found
