@@ -30,7 +30,7 @@ from framecue_services.cli.output import write_line
 from framecue_services.cli.progress import Advance, along_film
 from framecue_services.cli.report.recording import Recording
 from framecue_services.cli.rules_file import DEFAULT_RULES, read_rules
-from framecue_services.cli.running import load, pipeline, refusals, write_report
+from framecue_services.cli.running import faces, load, pipeline, refusals, write_report
 from framecue_services.cli.wording import clean
 
 
@@ -89,13 +89,13 @@ def analyze_film(
             warnings=unread,
         )
         with pipeline(model, settings, rules) as running:
-            recording = Recording(running.picture)
+            recording = None if request.report is None else Recording(running.picture, faces=faces(settings, err))
             for result in _play(running, stream, pieces, advance, at_once=settings.ingest.decoders):
                 windows += isinstance(result, Annotation)
                 write_line(out, result)
                 if isinstance(result, Event) and result.rule == WARNING and result.message not in unread:
                     err.print(f"framecue: {clean(result.message or '')}", markup=False)
-                if request.report is not None:
+                if recording is not None:
                     recording.add(result)
             refused = refusals(running)
     for reason in dict.fromkeys(refused):
@@ -104,7 +104,7 @@ def analyze_film(
         raise DamagedMediaError(
             f"{request.film.name} gave no picture: {refused[0] if refused else 'it holds nothing to look at'}"
         )
-    if request.report is not None:
+    if request.report is not None and recording is not None:
         notes = (*words.sources, *unread)
         write_report(
             request.report,

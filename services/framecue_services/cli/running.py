@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from rich.console import Console
+
 from framecue.analysis.rules import check_rules
 from framecue.errors import SetupError
 from framecue.media.pool import DecoderPool
+from framecue.models.faces import Faces, open_faces
 from framecue.models.loading import find_record, load_model
 from framecue.models.protocols import Model
 from framecue.schemas.deadletter import parse_dead_letter
@@ -19,12 +22,21 @@ from framecue.settings import Settings
 from framecue_services.cli.embedded import EmbeddedPipeline
 from framecue_services.cli.report.page import About, render
 from framecue_services.cli.report.recording import Recorded
+from framecue_services.cli.wording import about_faces
 
 
 def load(settings: Settings) -> Model:
     """The model that the settings name; raises SetupError with the cure."""
     chosen = settings.model
     return load_model(chosen.name, lock=chosen.lock, deterministic=chosen.deterministic, device=chosen.device)
+
+
+def faces(settings: Settings, console: Console) -> Faces:
+    """How pictures may be seen here; said on `console` where faces were to be blurred and are not."""
+    opened = open_faces(settings.privacy.faces)
+    if opened.state.startswith("unblurred"):
+        console.print(f"framecue: {about_faces(opened.state)}", markup=False, soft_wrap=True)
+    return opened
 
 
 @contextmanager

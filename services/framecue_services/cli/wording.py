@@ -52,6 +52,17 @@ def clean(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
+def about_faces(state: str) -> str:
+    """A `Faces.state` as a sentence under pictures."""
+    match state.partition(": ")[::2]:
+        case "blurred", _:
+            return "Faces are blurred where they were found; the topics hold pictures as they were decoded."
+        case "shown", _:
+            return "Faces are shown as they are: privacy.faces is off."
+        case _, why:
+            return f"Faces are not blurred: {why}."
+
+
 def clock(ms: int) -> str:
     """Media time as a player shows it: `0:04`, `12:30.5`, `1:02:03`."""
     sign, ms = ("-", -ms) if ms < 0 else ("", ms)

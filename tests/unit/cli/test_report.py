@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from PIL import Image
 
+from framecue.errors import ModelError
+from framecue.models.faces import Blurred, Faces, Unblurred
 from framecue.schemas.annotation import FrameRef
 from framecue.schemas.event import Evidence
 from framecue.schemas.rules import RuleSet, rules_from_yaml
@@ -21,6 +23,7 @@ scenes: [{labels: [a street, a field]}]
 events:
   - {name: goal, picture: [a goal], text: [he scores], combine: both, enter: 0.7, exit: 0.3}
 """)
+AS_THEY_ARE = Unblurred("shown")
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\" onload='x' {{ 7 * 7 }}\x1b[2J\u202e"
 
 
@@ -28,15 +31,22 @@ def picture(ref: FrameRef) -> bytes:
     return jpeg(color=(ref.offset % 250, 100, 100))
 
 
-def recorded(*results: object, **limits: int) -> Recorded:
-    recording = Recording(picture, **limits)
+def recorded(*results: object, faces: Faces = AS_THEY_ARE, **limits: int) -> Recorded:
+    recording = Recording(picture, faces=faces, **limits)
     for result in results:
         recording.add(result)  # type: ignore[arg-type]
     return recording.recorded()
 
 
-def page(*results: object, rules: RuleSet = RULES) -> str:
-    return render(recorded(*results), rules, about=About(title="film.mkv", stream="film", version="1"))
+def page(*results: object, rules: RuleSet = RULES, faces: Faces = AS_THEY_ARE) -> str:
+    return render(recorded(*results, faces=faces), rules, about=About(title="film.mkv", stream="film", version="1"))
+
+
+class Failing:
+    """A detector that never gives an answer."""
+
+    def find(self, picture: object, *, threshold: float) -> list[tuple[float, ...]]:
+        raise ModelError("the face detector failed")
 
 
 class Elements(HTMLParser):
@@ -96,10 +106,18 @@ def test_recording_counts_evidence_beyond_its_bound() -> None:
 
 
 def test_recording_goes_on_when_a_picture_is_gone() -> None:
-    recording = Recording(lambda _: None)
+    recording = Recording(lambda _: None, faces=AS_THEY_ARE)
     recording.add(annotation(0))
     recording.add(event("goal", 0, evidence=Evidence(frames=(frame(0),))))
     assert recording.recorded().thumbnails == {}
+
+
+def test_recording_withholds_what_could_not_be_looked_at_for_faces() -> None:
+    """Failing open would show a face whenever the detector has a bad day; failing hard would cost the whole run."""
+    results = annotation(0), event("goal", 0, evidence=Evidence(frames=(frame(0),)))
+    kept = recorded(*results, faces=Blurred(Failing()))
+    assert (kept.thumbnails, kept.evidence, kept.withheld) == ({}, {}, 2)
+    assert "2 pictures are left out: the face detector failed on them." in page(*results, faces=Blurred(Failing()))
 
 
 # Layout
@@ -192,7 +210,6 @@ def test_the_page_shows_what_decided() -> None:
         "picture 0.90 and words 0.80, both needed",
         "the score fell below 0.30",
         "part of the media is damaged",
-        "faces are not blurred",
     ):
         assert said in text
 
@@ -204,3 +221,17 @@ def test_the_page_is_a_function_of_the_run() -> None:
 @pytest.mark.parametrize("calibrated", [True, False])
 def test_the_page_says_when_scores_are_not_calibrated(calibrated: bool) -> None:
     assert ("Scores are not calibrated" in page(annotation(0, calibrated=calibrated))) is not calibrated
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "loudly"),
+    [
+        ("blurred", "Faces are blurred where they were found", False),
+        ("shown", "Faces are shown as they are: privacy.faces is off.", False),  # somebody wanted it so
+        ("unblurred: install framecue[privacy]", "Faces are not blurred: install framecue[privacy].", True),
+    ],
+)
+def test_the_page_says_whether_faces_are_blurred(state: str, said: str, loudly: bool) -> None:
+    html = page(annotation(0), faces=Unblurred(state))
+    assert (f"<strong>{said}" in html) is loudly
+    assert said in html

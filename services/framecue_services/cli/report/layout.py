@@ -20,6 +20,7 @@ from framecue.schemas.event import WARNING, Event
 from framecue.schemas.rules import UNKNOWN, EventRule, RuleSet
 from framecue_services.cli.report.recording import Recorded
 from framecue_services.cli.wording import (
+    about_faces,
     clean,
     clock,
     decided_by,
@@ -192,6 +193,9 @@ class Page:
     calibrated: bool
     thumbnail_every: int
     evidence_left_out: int
+    faces: str
+    unblurred: bool
+    withheld: int
     duration: str
 
 
@@ -237,6 +241,9 @@ def lay_out(recorded: Recorded, rules: RuleSet) -> Page:
         calibrated=all(a.calibrated for a in recorded.annotations),
         thumbnail_every=recorded.thumbnail_every,
         evidence_left_out=recorded.evidence_left_out,
+        faces=about_faces(recorded.faces),
+        unblurred=recorded.faces.startswith("unblurred"),
+        withheld=recorded.withheld,
         duration=clock(sum(a.end_ms - a.start_ms for a in recorded.annotations) // 1000 * 1000),
     )
 
@@ -294,6 +301,8 @@ def _ticks(axis: _Axis) -> tuple[Span, ...]:
 def _thumbnails(windows: Sequence[Annotation], axis: _Axis, recorded: Recorded) -> tuple[Span, ...]:
     """Each picture stretches to where the next one begins; a `lead` to the next lead while the page is not wide."""
     kept = [a for a in windows if a.id in recorded.thumbnails]
+    if not kept:
+        return ()
     ends = [*(a.start_ms for a in kept[1:]), axis.end_ms]
     every = max(1, -(-len(kept) // LEADS_MAX))
     shown, after = kept[::every], [*(a.start_ms for a in kept[every::every]), axis.end_ms]

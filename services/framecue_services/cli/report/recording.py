@@ -5,12 +5,11 @@ Fed while results come, because pictures are only held for a while. It must not 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PIL import Image
-
+from framecue.errors import ModelError
+from framecue.models.faces import Faces
 from framecue.schemas.annotation import Annotation, FrameRef
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
@@ -24,14 +23,14 @@ EVIDENCE_MAX = 90
 """Pictures beside events, of some 12 kB each."""
 EVIDENCE_PER_EVENT = 3
 THUMBNAIL_PX, EVIDENCE_PX = 160, 320
-JPEG_QUALITY = 78
 
 
 @dataclass(frozen=True)
 class Recorded:
     """A run's results as they ended: `events` with all their changes; small JPEGs by annotation id and by event id.
 
-    A thumbnail was kept of every `thumbnail_every`-th window; `evidence_left_out` pictures were too many.
+    A thumbnail was kept of every `thumbnail_every`-th window; `evidence_left_out` pictures were too many; `withheld`
+    could not be looked at for faces. `faces` is the `Faces.state` of all others.
     """
 
     annotations: tuple[Annotation, ...]
@@ -41,26 +40,32 @@ class Recorded:
     evidence: dict[str, tuple[tuple[FrameRef, bytes], ...]]
     thumbnail_every: int
     evidence_left_out: int
+    faces: str
+    withheld: int
 
 
 class Recording:
-    """Takes results as a run publishes them. `picture` gives a frame's JPEG, or None when it is gone."""
+    """Takes results as a run publishes them. `picture` gives a frame's JPEG, or None when it is gone.
+
+    No picture is kept but as `faces` lets it be seen.
+    """
 
     def __init__(
         self,
         picture: Callable[[FrameRef], bytes | None],
         *,
+        faces: Faces,
         thumbnails_max: int = THUMBNAILS_MAX,
         evidence_max: int = EVIDENCE_MAX,
     ) -> None:
-        self._picture = picture
+        self._picture, self._faces = picture, faces
         self._thumbnails_max, self._evidence_max = thumbnails_max, evidence_max
         self._annotations: dict[str, Annotation] = {}
         self._events: dict[str, list[Event]] = {}
         self._captions: dict[str, Caption] = {}
         self._thumbnails: dict[str, bytes] = {}
         self._evidence: dict[str, dict[FrameRef, bytes]] = {}
-        self._every, self._windows, self._left_out = 1, 0, 0
+        self._every, self._windows, self._left_out, self._withheld = 1, 0, 0, 0
 
     def add(self, result: Result) -> None:
         """Keeps the newest revision of everything, and its picture while there is one."""
@@ -85,6 +90,8 @@ class Recording:
             evidence={event: tuple(pictures.items()) for event, pictures in self._evidence.items()},
             thumbnail_every=self._every,
             evidence_left_out=self._left_out,
+            faces=self._faces.state,
+            withheld=self._withheld,
         )
 
     def _thumbnail(self, annotation: Annotation) -> None:
@@ -93,10 +100,10 @@ class Recording:
         self._windows += 1
         if not wanted or not annotation.frames:
             return
-        jpeg = self._picture(annotation.frames[len(annotation.frames) // 2])
-        if jpeg is None:
+        small = self._seen(annotation.frames[len(annotation.frames) // 2], THUMBNAIL_PX)
+        if small is None:
             return
-        self._thumbnails[annotation.id] = _small(jpeg, THUMBNAIL_PX)
+        self._thumbnails[annotation.id] = small
         if len(self._thumbnails) > self._thumbnails_max:
             self._every *= 2
             self._thumbnails = dict(list(self._thumbnails.items())[::2])
@@ -113,16 +120,18 @@ class Recording:
                 self._left_out += 1
             elif ref in before:
                 now[ref] = before[ref]
-            elif (jpeg := self._picture(ref)) is not None:
-                now[ref] = _small(jpeg, EVIDENCE_PX)
+            elif (small := self._seen(ref, EVIDENCE_PX)) is not None:
+                now[ref] = small
         if now:
             self._evidence[event.id] = now
 
-
-def _small(jpeg: bytes, width: int) -> bytes:
-    """The picture at most `width` wide, as JPEG again."""
-    with Image.open(io.BytesIO(jpeg)) as image:
-        image.thumbnail((width, width))
-        out = io.BytesIO()
-        image.convert("RGB").save(out, "JPEG", quality=JPEG_QUALITY)
-    return out.getvalue()
+    def _seen(self, ref: FrameRef, width: int) -> bytes | None:
+        """The frame as it may be seen; None where it is gone, or nobody can say whether there are faces in it."""
+        jpeg = self._picture(ref)
+        if jpeg is None:
+            return None
+        try:
+            return self._faces.seen(jpeg, width=width)
+        except ModelError:
+            self._withheld += 1
+            return None
