@@ -27,7 +27,7 @@ from framecue_services.gateway.headers import SecurityHeaders
 from framecue_services.gateway.health import Health
 from framecue_services.gateway.pictures import Pictures
 from framecue_services.gateway.problems import tell_problems
-from framecue_services.gateway.routes import health, pictures, session, streams
+from framecue_services.gateway.routes import events, health, pictures, rules, session, streams, text
 from framecue_services.gateway.threads import Pools
 from framecue_services.gateway.tokens import TokenRegistry
 from framecue_services.gateway.watching import Watched
@@ -76,8 +76,8 @@ def create_app(
     state.pictures = Pictures(
         broker, store, faces, most_bytes=settings.gateway.picture_cache_bytes, kafka=state.pools.kafka
     )
-    for router in (session.router, streams.router, pictures.router, health.router, pages.router):
-        app.include_router(router)
+    for part in (session, streams, pictures, events, text, rules, health, pages):
+        app.include_router(part.router)
     tell_problems(app)
     app.add_middleware(Gate)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)  # no pictures, no events
