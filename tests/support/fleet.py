@@ -189,7 +189,7 @@ class Fleet:
     def start(
         self, name: str, slot: str = "0", *, fault: Fault | None = None, settings: Mapping[str, str] | None = None
     ) -> Worker:
-        """Starts a worker, and does not wait; a new `fault` holds from this start on, its own `settings` from then on."""
+        """Starts a worker, and does not wait; `fault` holds from this start on, `settings` of its own ever after."""
         log = self.folder / f"{name}-{slot}.log"
         ready_file = self.folder / f"{name}-{slot}.ready"
         ready_file.unlink(missing_ok=True)
