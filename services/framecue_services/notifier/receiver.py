@@ -102,6 +102,8 @@ class Receiver:
         own = {"host": self.name, "connection": "close", "user-agent": "FrameCue", "accept": "*/*"}
         connection.request("POST", self._target, body, {**headers, **own})
         response = connection.getresponse()
+        if attempt.is_cut:
+            raise TimeoutError  # its head was not read to the end: the status is not for sure
         with suppress(OSError, HTTPException):
             response.read(BODY_MAX)  # whatever it is: the status is the answer
         return response

@@ -139,7 +139,7 @@ class NotifierWorker(MapStage):
                 wanted.append(Delivery(i, one, event, at_ms))
         if skipped:
             self._count("skipped", skipped.total())
-            _log.info("%s: %d events left out, too old when it began: %s", self._stage, skipped.total(), dict(skipped))
+            _log.info("%s: %d left out, too old when it began: %s", self._stage, skipped.total(), dict(skipped))
         return wanted
 
     def _deliver(self, lanes: Sequence[Sequence[Delivery]]) -> dict[int, Message]:
