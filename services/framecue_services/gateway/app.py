@@ -22,12 +22,14 @@ from framecue.settings import Settings
 from framecue.store.protocol import Store
 from framecue_services.gateway import pages
 from framecue_services.gateway.access import Access, Gate
+from framecue_services.gateway.feed import feeding
 from framecue_services.gateway.feedback import FeedbackBook
 from framecue_services.gateway.headers import SecurityHeaders
 from framecue_services.gateway.health import Health
+from framecue_services.gateway.live import LiveHub
 from framecue_services.gateway.pictures import Pictures
 from framecue_services.gateway.problems import tell_problems
-from framecue_services.gateway.routes import events, health, pictures, rules, session, streams, text
+from framecue_services.gateway.routes import events, health, live, pictures, rules, session, streams, text
 from framecue_services.gateway.threads import Pools
 from framecue_services.gateway.tokens import TokenRegistry
 from framecue_services.gateway.watching import Watched
@@ -70,13 +72,14 @@ def create_app(
     state.settings, state.broker, state.store, state.clock = settings, broker, store, clock
     state.tokens, state.access = tokens, Access(settings.gateway, tokens, clock=clock)
     state.faces, state.tell_ready = faces.state, tell_ready
-    state.end_lasting = lambda: None
+    state.live = LiveHub(queue_bytes=settings.gateway.live_queue_bytes, most=settings.gateway.live_subscribers)
+    state.end_lasting = state.live.close
     state.pools, state.health = Pools(), Health(broker, store)
     state.feedback = FeedbackBook(broker, clock=clock)
     state.pictures = Pictures(
         broker, store, faces, most_bytes=settings.gateway.picture_cache_bytes, kafka=state.pools.kafka
     )
-    for part in (session, streams, pictures, events, text, rules, health, pages):
+    for part in (session, streams, live, pictures, events, text, rules, health, pages):
         app.include_router(part.router)
     tell_problems(app)
     app.add_middleware(Gate)
@@ -93,7 +96,8 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     state.tokens.start()
     watching = asyncio.create_task(state.health.watch(state.tell_ready))
     try:
-        yield
+        async with feeding(state.live, state.broker, state.clock):
+            yield
     finally:
         watching.cancel()
         await asyncio.to_thread(state.tokens.close)
