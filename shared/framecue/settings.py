@@ -331,12 +331,11 @@ class TelemetrySettings(Section):
         """Where a process of `service` reports to, as plain values; "never" is for those that soon end."""
         from framecue.telemetry.setup import Reporting
 
+        endpoint = None if self.metrics_port is None else (self.metrics_host, self.metrics_port)
         return Reporting(
             service,
             slot=slot,
-            metrics_at=None
-            if self.metrics_port is None or prometheus == "never"
-            else (self.metrics_host, self.metrics_port),
+            metrics_at=None if prometheus == "never" else endpoint,
             prometheus=prometheus,
             otlp_endpoint=self.otlp_endpoint,
             sample_ratio=self.sample_ratio,
