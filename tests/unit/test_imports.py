@@ -17,6 +17,7 @@ HEAVY = {"av", "torch", "torchvision", "transformers", "onnxruntime", "kafka", "
         ("framecue.settings", "every command reads them"),
         ("framecue.schemas.codec", "whoever only reads results"),
         ("framecue_services.cli", "the help must come at once"),
+        ("framecue.models.faces", "the gateway shows pictures, and loads the detector when there are any"),
     ],
 )
 def test_import_loads_nothing_heavy(module: str, reason: str) -> None:

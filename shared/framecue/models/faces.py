@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from math import ceil, floor
 from typing import Literal, Protocol
 
 import numpy as np
@@ -31,7 +32,7 @@ CELLS = 4
 CELL_MIN_PX = 6
 GROWN = 1.5
 """The ellipse that is coarsened, against the box of the face: 1.42 would just take in the corners of the box."""
-RAISED = 0.08
+RAISED = 0.1
 """Upwards, in heights of the box: it ends at the forehead, and hair says a lot."""
 JPEG_QUALITY = 82
 
@@ -111,31 +112,36 @@ class Unblurred:
 
 
 def coarsened(picture: Image.Image, faces: Iterable[Box]) -> Image.Image:
-    """A copy in which each face is an ellipse of a few colours. What is under it is gone: averages of cells, no filter
-    that could be turned back; and its edge is hard, for a soft one would let the face through.
+    """A copy in which each face is an ellipse of a few colours.
+
+    What was under it is gone: averages of cells are left, not a filter that could be turned back; and its edge is hard,
+    for a soft one would let the face through.
     """
     out = picture.copy()
     for box in faces:
-        around = _around(box, picture.size)
-        left, top, right, bottom = around
+        whole = _around(box)
+        left, top = max(0, whole[0]), max(0, whole[1])
+        right, bottom = min(picture.width, whole[2]), min(picture.height, whole[3])
         if right <= left or bottom <= top:
             continue
-        cell = max(CELL_MIN_PX, max(box[2] - box[0], box[3] - box[1]) / CELLS)
-        cells = (max(1, round((right - left) / cell)), max(1, round((bottom - top) / cell)))
         size = (right - left, bottom - top)
-        patch = picture.crop(around).resize(cells, Image.Resampling.BOX).resize(size, Image.Resampling.BICUBIC)
+        cell = max(CELL_MIN_PX, max(box[2] - box[0], box[3] - box[1]) / CELLS)
+        cells = (max(1, round(size[0] / cell)), max(1, round(size[1] / cell)))
+        averages = picture.crop((left, top, right, bottom)).resize(cells, Image.Resampling.BOX)
         mask = Image.new("L", size)
-        ImageDraw.Draw(mask).ellipse((0, 0, size[0] - 1, size[1] - 1), fill=255)
-        out.paste(patch, (left, top), mask)
+        ImageDraw.Draw(mask).ellipse(
+            (whole[0] - left, whole[1] - top, whole[2] - left - 1, whole[3] - top - 1), fill=255
+        )
+        out.paste(averages.resize(size, Image.Resampling.BICUBIC), (left, top), mask)
     return out
 
 
-def _around(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The box of the ellipse, in whole pixels."""
+def _around(box: Box) -> tuple[int, int, int, int]:
+    """The box of the ellipse, outwards to whole pixels; it may reach out of the picture."""
     left, top, right, bottom = box
     middle_x, middle_y = (left + right) / 2, (top + bottom) / 2 - RAISED * (bottom - top)
     half_x, half_y = GROWN * (right - left) / 2, GROWN * (bottom - top) / 2
-    return (int(middle_x - half_x), int(middle_y - half_y), int(middle_x + half_x) + 1, int(middle_y + half_y) + 1)
+    return (floor(middle_x - half_x), floor(middle_y - half_y), ceil(middle_x + half_x), ceil(middle_y + half_y))
 
 
 def _decode(jpeg: bytes) -> Image.Image:
