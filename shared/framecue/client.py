@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
+from framecue.broker.history import CLOCKS_APART_MS, published_ms, results_in
 from framecue.clock import Clock, SystemClock
 from framecue.errors import BrokerError, MessageError, SetupError, StoreError
 from framecue.schemas.annotation import Annotation, FrameRef
 from framecue.schemas.base import Wire, stream_id
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
-from framecue.schemas.results import PublishedResult, read_result
+from framecue.schemas.results import PublishedResult
 from framecue.schemas.segment import (
     CUE_TEXT_MAX,
     CueIn,
@@ -47,7 +48,6 @@ from framecue.schemas.segment import (
 from framecue.schemas.topics import ANNOTATIONS, CAPTIONS, EVENTS, SEGMENTS, SUBTITLES, partition_of
 from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Latest, Store
 from framecue.telemetry.traces import Here, span
-from framecue.timeline import parse_rfc3339
 
 if TYPE_CHECKING:
     from framecue.broker.kafka.broker import KafkaBroker
@@ -65,8 +65,6 @@ Since: TypeAlias = int | Literal["now", "oldest"]
 TOPIC_OF_KIND: dict[Kind, str] = {"annotation": ANNOTATIONS.name, "event": EVENTS.name, "caption": CAPTIONS.name}
 HISTORY_MAX = 10_000
 """Results of one answer: five and a half hours of 2 s windows, some 20 MB."""
-CLOCKS_APART_MS = 60_000
-"""How far the clocks of workers may differ: results of one partition are in order to within this."""
 POLL_RECORDS = 500
 WAIT_S = 1.0
 T = TypeVar("T", bound=Wire)
@@ -362,7 +360,7 @@ class Subscription:
         """What has come, after at most `timeout_s`; raises BrokerError."""
         records = self._tail.poll(POLL_RECORDS, timeout_s=timeout_s)
         fitting = (r for r in records if fnmatchcase((r.key or b"").decode("utf-8", "replace"), self._streams))
-        return tuple(_read(fitting))
+        return tuple(results_in(fitting))
 
     def check(self) -> None:
         """Raises BrokerError where Kafka does not answer: `poll` only waits, and misses nothing once it is back."""
@@ -386,15 +384,6 @@ def _checked(model: type[T], **given: Any) -> T:
         raise MessageError(f"that cannot be sent: {first_error(e)}") from e
 
 
-def _read(records: Iterable[Record]) -> Iterator[PublishedResult]:
-    """The results in `records`; one that cannot be read (of a later version, a stranger's) is logged and left out."""
-    for record in records:
-        try:
-            yield read_result(record.topic, record.value)
-        except MessageError as e:
-            _log.warning("%s %d/%d is left out: %s", record.topic, record.partition, record.offset, e)
-
-
 def _published(
     broker: Broker, stream: str, kinds: Sequence[Kind], *, since_ms: int | None, until_ms: int | None, limit: int
 ) -> list[PublishedResult]:
@@ -405,7 +394,9 @@ def _published(
         partition = partition_of(stream, broker.partitions(topic))
         start = 0 if since_ms is None else broker.offset_at(topic, partition=partition, at_ms=since_ms)
         newest: dict[str, PublishedResult] = {}
-        for result in _read(_between(broker.read(topic, partition=partition, start=start), stream, since_ms, until_ms)):
+        for result in results_in(
+            _between(broker.read(topic, partition=partition, start=start), stream, since_ms, until_ms)
+        ):
             newest[result.id] = result
             if isinstance(result, Event) and result.phase == "retracted":
                 del newest[result.id]
@@ -439,14 +430,10 @@ def _kept(
         found, most = (
             (store.timeline(stream), TIMELINE_MAX) if kind == "annotation" else (store.events(stream), EVENTS_MAX)
         )
-        if not found or (len(found) >= most and _published_ms(found[0]) >= since_ms):
+        if not found or (len(found) >= most and published_ms(found[0]) >= since_ms):
             return None
-        out += [result for result in found if _published_ms(result) >= since_ms]
+        out += [result for result in found if published_ms(result) >= since_ms]
     return out
-
-
-def _published_ms(result: Annotation | Event | Caption) -> int:
-    return 0 if result.published_at is None else parse_rfc3339(result.published_at)
 
 
 def _ordered(results: Iterable[PublishedResult], limit: int) -> tuple[PublishedResult, ...]:

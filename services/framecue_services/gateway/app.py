@@ -29,7 +29,7 @@ from framecue_services.gateway.health import Health
 from framecue_services.gateway.live import LiveHub
 from framecue_services.gateway.pictures import Pictures
 from framecue_services.gateway.problems import tell_problems
-from framecue_services.gateway.routes import events, health, live, pictures, rules, session, streams, text
+from framecue_services.gateway.routes import events, health, history, live, pictures, rules, session, streams, text
 from framecue_services.gateway.threads import Pools
 from framecue_services.gateway.tokens import TokenRegistry
 from framecue_services.gateway.watching import Watched
@@ -79,7 +79,7 @@ def create_app(
     state.pictures = Pictures(
         broker, store, faces, most_bytes=settings.gateway.picture_cache_bytes, kafka=state.pools.kafka
     )
-    for part in (session, streams, live, pictures, events, text, rules, health, pages):
+    for part in (session, streams, history, live, pictures, events, text, rules, health, pages):
         app.include_router(part.router)
     tell_problems(app)
     app.add_middleware(Gate)

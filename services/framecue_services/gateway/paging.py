@@ -11,7 +11,7 @@ from binascii import Error
 from typing import Annotated, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framecue_services.gateway.problems import Problem
 
@@ -25,6 +25,7 @@ Cursor = Annotated[
     str | None,
     Query(max_length=CURSOR_MAX, description="`next` of the page before; the other parameters stay the same"),
 ]
+InstantMs = Annotated[int, Field(ge=0, lt=2**53)]
 C = TypeVar("C", bound="Place")
 
 

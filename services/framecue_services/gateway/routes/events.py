@@ -27,7 +27,7 @@ from framecue_services.gateway.access import Reader, Writer
 from framecue_services.gateway.answers import EventDetail, EventPage
 from framecue_services.gateway.etags import NOT_MODIFIED, answer, tagged
 from framecue_services.gateway.feedback import PATIENCE_S, FeedbackBook
-from framecue_services.gateway.paging import LIMIT, Cursor, Limit, Place, cursor_of, place_of
+from framecue_services.gateway.paging import LIMIT, Cursor, InstantMs, Limit, Place, cursor_of, place_of
 from framecue_services.gateway.pictures import FrameName, Pictures
 from framecue_services.gateway.principal import Principal
 from framecue_services.gateway.problems import Problem, documented, no_event, no_stream
@@ -46,7 +46,7 @@ AT_ONCE = 1_000
 class NewsPlace(Place):
     """After the news of that event."""
 
-    at_ms: int
+    at_ms: InstantMs
     event: str
 
 

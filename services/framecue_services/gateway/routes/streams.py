@@ -15,7 +15,7 @@ from framecue.timeline import rfc3339
 from framecue_services.gateway.access import Reader
 from framecue_services.gateway.answers import StreamNow, StreamPage
 from framecue_services.gateway.etags import NOT_MODIFIED, answer
-from framecue_services.gateway.paging import LIMIT, Cursor, Limit, Place, cursor_of, place_of
+from framecue_services.gateway.paging import LIMIT, Cursor, InstantMs, Limit, Place, cursor_of, place_of
 from framecue_services.gateway.principal import Principal
 from framecue_services.gateway.problems import documented, no_stream
 from framecue_services.gateway.threads import Pools
@@ -31,7 +31,7 @@ Match: TypeAlias = Annotated[
 class StreamPlace(Place):
     """After the stream that was active then."""
 
-    at_ms: int
+    at_ms: InstantMs
     stream: str
 
 
