@@ -1,6 +1,6 @@
 // The gateway over HTTP: JSON in and out, problems as errors that carry what to say. It must not know the page.
 
-import type { EventDetail, Feedback, Annotation, Caption, Event, Page, RulesInForce, Session, StreamItem, Verdict } from "./wire.ts";
+import type { EventDetail, Feedback, Annotation, Caption, Event, Page, RulesApplied, RulesInForce, Session, StreamItem, Verdict } from "./wire.ts";
 import { segments } from "./router.ts";
 
 /** An answer that is no success, in the gateway's own words. */
@@ -91,9 +91,9 @@ export const api = {
 
   rules: (signal?: AbortSignal) => get<RulesInForce>("/v1/rules", signal),
 
-  async applyRules(yaml: string): Promise<unknown> {
+  async applyRules(yaml: string): Promise<RulesApplied> {
     const response = await ask("/v1/rules", { method: "PUT", headers: { "content-type": "application/yaml" }, body: yaml });
-    return response.json();
+    return (await response.json()) as RulesApplied;
   },
 
   /** The bytes of a picture; raises Problem where there is none. */

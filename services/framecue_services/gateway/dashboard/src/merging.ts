@@ -6,7 +6,7 @@ import { isOpen, said, visible } from "./words.ts";
 export const KNOWN_MAX = 128;
 /** Events whose last sequence is remembered, so that a repeat of one that ended does not open it again. */
 
-export interface Words { text: string; epoch: number; start_ms: number; lag_ms: number | null }
+export interface Words { text: string; epoch: number; start_ms: number; revision: number; lag_ms: number | null }
 
 export interface StreamView {
   readonly stream: string;
@@ -57,7 +57,7 @@ function applyAnnotation(view: StreamView, annotation: Annotation, now: number):
   const activeAt = Math.max(view.activeAt, now);
   const words = wordsOf(annotation);
   const newest = isNewer(annotation, view.annotation) ? annotation : view.annotation;
-  const spoken = words && (!view.words || order(words, view.words) >= 0) ? words : view.words;
+  const spoken = words && (!view.words || (order(words, view.words) || words.revision - view.words.revision) > 0) ? words : view.words;
   if (newest === view.annotation && spoken === view.words && activeAt === view.activeAt) return view;
   return { ...view, annotation: newest, words: spoken, activeAt };
 }
@@ -90,7 +90,7 @@ function wordsOf(annotation: Annotation): Words | null {
   const cue = annotation.text.cues.at(-1);
   if (!cue) return null;
   const text = annotation.text.cues.length > 1 ? said(annotation) : visible(cue.text);
-  return { text, epoch: annotation.epoch, start_ms: annotation.start_ms, lag_ms: annotation.text.lag_ms };
+  return { text, epoch: annotation.epoch, start_ms: annotation.start_ms, revision: annotation.revision, lag_ms: annotation.text.lag_ms };
 }
 
 function isNewer(one: Annotation, other: Annotation | null): boolean {

@@ -99,65 +99,86 @@ interface PictureProps {
   everyMs?: number;
 }
 
-/** A picture that is replaced only when the next one is decoded, so that nothing flickers. */
+/**
+ * A picture that is replaced only when the next one is decoded, so that nothing flickers. One fetch at a time, which
+ * nothing newer cuts off: a gateway slower than the stream still shows every other picture, not none.
+ */
 export function Picture({ src, alt, priority = 1, wanted = true, everyMs = 0 }: PictureProps) {
   const shown = useSignal<Shown>({ kind: src ? "loading" : "none" });
-  const tries = useSignal(0);
-  const place = useRef({ url: "", began: 0, src: "" });
+  const place = useRef<Place>({ src: null, done: null, url: "", began: 0, isBusy: false, stop: () => {} });
+  const here = place.current;
+  here.src = wanted ? src : null;
 
-  useEffect(() => {
-    if (!src || !wanted || place.current.src === src) return;
-    let takeBack = () => {};
-    const begin = () => {
-      takeBack = pictures.add({ priority, run: (signal) => load(src, signal) });
-    };
-    const wait = place.current.began + everyMs - Date.now();
-    const timer = setTimeout(begin, Math.max(0, wait));
-    return () => {
-      clearTimeout(timer);
-      takeBack();
-    };
-  }, [src, wanted, tries.value]);
+  useEffect(() => next(), [src, wanted]);
+  useEffect(() => () => {
+    here.src = null;
+    here.stop();
+    URL.revokeObjectURL(here.url);
+  }, []);
 
-  useEffect(() => () => URL.revokeObjectURL(place.current.url), []);
+  function next(): void {
+    if (!here.src || here.src === here.done || here.isBusy) return;
+    here.isBusy = true;
+    wait(here.began + everyMs - Date.now(), () => {
+      here.stop = pictures.add({ priority, run: (signal) => load(signal) });
+    });
+  }
 
-  async function load(from: string, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    place.current.began = Date.now();
+  function wait(ms: number, run: () => void): void {
+    if (ms <= 0) return run();
+    const timer = setTimeout(run, ms);
+    here.stop = () => clearTimeout(timer);
+  }
+
+  function finish(): void {
+    here.isBusy = false;
+    next();
+  }
+
+  async function load(signal: AbortSignal): Promise<void> {
+    const from = here.src; // what is wanted by now
+    here.began = Date.now();
+    if (!from) return finish();
     try {
       const url = URL.createObjectURL(await api.bytes(from, signal));
       await decoded(url);
       if (signal.aborted) return URL.revokeObjectURL(url);
-      URL.revokeObjectURL(place.current.url);
-      place.current.url = url;
-      place.current.src = from;
+      URL.revokeObjectURL(here.url);
+      here.url = url;
+      here.done = from;
       shown.value = { kind: "shown", url };
+      finish();
     } catch (e) {
-      if (isAbort(e) || signal.aborted) return;
-      refused(e, from);
+      if (!isAbort(e) && !signal.aborted) refused(e, from);
     }
   }
 
   function refused(e: unknown, from: string): void {
-    if (e instanceof Problem && e.retryMs !== null) {
-      pictures.pause(Math.min(e.retryMs, 5_000));
-      setTimeout(() => tries.value++, Math.min(e.retryMs, 30_000) + 500);
-      if (shown.value.kind === "shown") return;
+    const isPassing = !(e instanceof Problem) || e.status === 503 || e.status === 429;
+    const isLive = everyMs > 0 && shown.peek().kind === "shown"; // then the last picture stays
+    if (isPassing) {
+      const ms = Math.min((e instanceof Problem && e.retryMs) || 3_000, 30_000);
+      if (e instanceof Problem) pictures.pause(Math.min(ms, 5_000));
+      if (!isLive && here.url === "") shown.value = { kind: "gone", ...reason(e) };
+      return wait(ms, finish);
     }
-    place.current.src = e instanceof Problem && e.status < 500 ? from : "";
-    if (shown.value.kind === "shown" && everyMs > 0) return; // the last picture of a live place stays
-    shown.value = { kind: "gone", ...reason(e) };
+    here.done = from;
+    if (!isLive) shown.value = { kind: "gone", ...reason(e) };
+    finish();
   }
 
   const state = shown.value;
   return (
     <div class={`picture is-${state.kind}`}>
       {state.kind === "shown" ? <img src={state.url} alt={alt} draggable={false} /> : null}
-      {state.kind === "none" ? <span class="picture-note">no picture yet</span> : null}
+      {state.kind === "none" && !src ? <span class="picture-note">no picture yet</span> : null}
       {state.kind === "gone" ? <span class="picture-note" title={state.why}><b>{state.word}</b>{everyMs ? null : <small>{state.why}</small>}</span> : null}
     </div>
   );
 }
+
+/** Where one picture stands: what is wanted, what is shown or was refused, and what is under way. */
+interface Place { src: string | null; done: string | null; url: string; began: number; isBusy: boolean; stop: () => void }
 
 async function decoded(url: string): Promise<void> {
   const image = new Image();

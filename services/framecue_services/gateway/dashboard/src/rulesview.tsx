@@ -8,7 +8,7 @@ import { Empty, Meter, Text, Trouble, useTitle, WallTime } from "./parts.tsx";
 import { condition, terms, where } from "./rulewords.ts";
 import { toYaml } from "./rulesyaml.ts";
 import { mayApply, refetch, rules } from "./state.ts";
-import type { EventRule, RuleSet } from "./wire.ts";
+import type { EventRule, RulesApplied, RuleSet } from "./wire.ts";
 import { visible } from "./words.ts";
 
 export function RulesPage() {
@@ -91,7 +91,7 @@ function Apply({ rules: inForce, applied }: { rules: RuleSet; applied: () => voi
   async function apply(): Promise<void> {
     state.value = { kind: "sending" };
     try {
-      state.value = { kind: "applied", what: changes(await api.applyRules(shown)) };
+      state.value = { kind: "applied", what: inWordsOf(await api.applyRules(shown)) };
       text.value = null;
       applied();
     } catch (e) {
@@ -127,13 +127,10 @@ function Apply({ rules: inForce, applied }: { rules: RuleSet; applied: () => voi
   );
 }
 
-/** What the gateway says has changed, whatever its form: lists of names by kind. */
-function changes(told: unknown): string {
-  const found = told && typeof told === "object" && "changes" in told ? told.changes : told;
-  if (Array.isArray(found)) return found.length ? `${found.map(String).join("; ")}.` : "Nothing changed.";
-  if (!found || typeof found !== "object") return "";
-  const named = Object.entries(found).filter(([, value]) => Array.isArray(value) && value.length && value.every((one) => typeof one === "string"));
-  return named.map(([kind, value]) => `${kind}: ${(value as string[]).join(", ")}.`).join(" ");
+/** What the gateway says has changed, in words. */
+function inWordsOf({ changes }: RulesApplied): string {
+  if (!changes.length) return "Nothing changed.";
+  return `${changes.map((one) => `${one.kind} ${one.what} ${one.how}`).join("; ")}.`;
 }
 
 function selectLine(area: HTMLTextAreaElement | null, line: number): void {

@@ -119,6 +119,8 @@ export interface EventRule {
 export interface RuleSet { scenes: SceneRule[]; events: EventRule[] }
 export interface RulesInForce { since: string | null; rules: RuleSet }
 
+export interface RulesApplied { changes: { kind: string; what: string; streams: string; how: string }[] }
+
 export type Scope = "read" | "write" | "admin";
 export interface Session { name: string; scope: Scope; streams: string[]; auth: "on" | "off"; faces: string }
 
