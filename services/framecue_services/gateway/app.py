@@ -1,6 +1,6 @@
 """The application: what every route finds at hand, what stands before the routes, and what runs beside them.
 
-    SecurityHeaders ─► Watched ─► gzip ─► Gate ─► route
+    SecurityHeaders ─► Watched ─► gzip ─► Gate ─► Bounded ─► route
 
 It must not know where settings come from, nor how it is served.
 """
@@ -22,6 +22,7 @@ from framecue.settings import Settings
 from framecue.store.protocol import Store
 from framecue_services.gateway import pages
 from framecue_services.gateway.access import Access, Gate
+from framecue_services.gateway.bodies import Bounded
 from framecue_services.gateway.feed import feeding
 from framecue_services.gateway.feedback import FeedbackBook
 from framecue_services.gateway.headers import SecurityHeaders
@@ -29,7 +30,18 @@ from framecue_services.gateway.health import Health
 from framecue_services.gateway.live import LiveHub
 from framecue_services.gateway.pictures import Pictures
 from framecue_services.gateway.problems import tell_problems
-from framecue_services.gateway.routes import events, health, history, live, pictures, rules, session, streams, text
+from framecue_services.gateway.routes import (
+    docs,
+    events,
+    health,
+    history,
+    live,
+    pictures,
+    rules,
+    session,
+    streams,
+    text,
+)
 from framecue_services.gateway.threads import Pools
 from framecue_services.gateway.tokens import TokenRegistry
 from framecue_services.gateway.watching import Watched
@@ -79,9 +91,10 @@ def create_app(
     state.pictures = Pictures(
         broker, store, faces, most_bytes=settings.gateway.picture_cache_bytes, kafka=state.pools.kafka
     )
-    for part in (session, streams, history, live, pictures, events, text, rules, health, pages):
+    for part in (session, streams, history, live, pictures, events, text, rules, health, docs, pages):
         app.include_router(part.router)
     tell_problems(app)
+    app.add_middleware(Bounded)
     app.add_middleware(Gate)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)  # no pictures, no events
     app.add_middleware(Watched)
