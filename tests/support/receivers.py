@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,15 +66,12 @@ class Behaviour:
 
 
 class WebhookReceiver:
-    """An HTTP server that keeps what it gets. A context manager.
+    """An HTTP server that keeps what it gets. A context manager; set how it behaves at any time, from one thread."""
 
-    `behaviours` are used up one by one, the last of them for all that follows; or set `behaviour` at any time.
-    """
-
-    def __init__(self, *behaviours: Behaviour) -> None:
-        self._lock = threading.Condition()
-        self._to_come = list(behaviours)
-        self.behaviour = self._to_come[-1] if self._to_come else Behaviour()
+    def __init__(self, behaviour: Behaviour | None = None) -> None:
+        self._lock = threading.Lock()
+        self._first: list[Behaviour] = []
+        self._behaviour = behaviour or Behaviour()
         self.requests: list[Delivered] = []
         self._server = ThreadingHTTPServer((HOST, 0), self._handler())
         self._server.daemon_threads = True
@@ -86,11 +83,16 @@ class WebhookReceiver:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for behaviour in (self.behaviour, *self._to_come):
-            behaviour.released.set()
+        self.behave(Behaviour())
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def behave(self, behaviour: Behaviour, *, first: Sequence[Behaviour] = ()) -> None:
+        """`first` for the next requests, one each, then `behaviour`; what hung is let go."""
+        with self._lock:
+            before, self._behaviour, self._first = self._behaviour, behaviour, list(first)
+        before.released.set()
 
     @property
     def accepted(self) -> list[Delivered]:
@@ -103,7 +105,7 @@ class WebhookReceiver:
 
     def _next(self) -> Behaviour:
         with self._lock:
-            return self._to_come.pop(0) if len(self._to_come) > 1 else self.behaviour
+            return self._first.pop(0) if self._first else self._behaviour
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         receiver = self

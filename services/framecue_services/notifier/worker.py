@@ -223,7 +223,7 @@ class NotifierWorker(MapStage):
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise InternalError(f"{self._stage} is told to stop; what is not delivered yet waits for the next")
+            raise InternalError("told to stop, and what is not delivered yet waits for the next worker")
 
     def _given_up(self, why: GivenUp, reason: str) -> DeliveryError:
         self._count(why, 1)
