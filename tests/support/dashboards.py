@@ -43,3 +43,10 @@ def queries(name: str) -> Iterator[DashboardQuery]:
     for panel in panels(name):
         for target in panel["targets"]:
             yield DashboardQuery(name, panel["title"], target["expr"], target["legendFormat"])
+
+
+def variables() -> Iterator[tuple[str, str]]:
+    """What a person picks, by name, and the query that gives the choices."""
+    for board in DASHBOARDS:
+        for variable in json.loads((_FOLDER / f"{board}.json").read_text())["templating"]["list"]:
+            yield variable["name"], variable["query"]["query"]
