@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.benchmarks import (
     bench_delivery,
     bench_embed,
+    bench_faces,
     bench_fold,
     bench_ingest,
     bench_latency,
@@ -17,6 +18,7 @@ show(
     [
         *bench_ingest.run(),
         *bench_embed.run(),
+        *bench_faces.run(),
         *bench_fold.run(),
         *bench_start.run(),
         *bench_store.run(),

@@ -165,8 +165,8 @@ def test_each_of_several_faces_is_blurred() -> None:
     [
         ((683, 384), 80, (683, 384), "found in the stored picture, not in the thumbnail"),
         ((176, 144), None, (469, 384), "enlarged: small faces are missed in small pictures"),
-        ((3840, 2160), None, (1920, 1080), "brought down: what one picture costs is bounded"),
-        ((3000, 64), None, (9859, 210), "enlarged as far as that bound allows"),
+        ((1920, 1080), None, (1280, 720), "brought down: what one picture costs is bounded"),
+        ((3000, 64), None, (6573, 140), "enlarged as far as that bound allows"),
     ],
 )
 def test_faces_are_looked_for_at_a_size_of_its_own(
