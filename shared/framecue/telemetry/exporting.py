@@ -88,7 +88,7 @@ class Exporting:
 
     def _trace(self, wanted: Reporting, resource: Resource, undoing: ExitStack) -> None:
         exporter = _Spans(endpoint=wanted.otlp_endpoint)
-        exporter.outage = _Outage("spans", wanted.otlp_endpoint)
+        exporter.outage = Outage("spans", wanted.otlp_endpoint)
         self._exporters.append(exporter)
         provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(wanted.sample_ratio)),
@@ -109,7 +109,7 @@ class Exporting:
             )
         if wanted.otlp_endpoint is not None:
             exporter = _Metrics(endpoint=wanted.otlp_endpoint)
-            exporter.outage = _Outage("metrics", wanted.otlp_endpoint)
+            exporter.outage = Outage("metrics", wanted.otlp_endpoint)
             self._exporters.append(exporter)
             readers.append(PeriodicExportingMetricReader(exporter, export_interval_millis=wanted.export_every_s * 1000))
         provider = MeterProvider(
@@ -124,7 +124,7 @@ class Exporting:
         metrics.observe(MEMORY, lambda: [(resident, {}) for resident in resident_bytes()])
 
 
-class _Outage:
+class Outage:
     """Says once that nothing is taken, and once that it is again."""
 
     def __init__(self, what: str, where: str | None) -> None:
@@ -143,7 +143,7 @@ class _Outage:
 class _Spans(OTLPSpanExporter):
     """The exporter, which says once how it goes, and may be shut down twice."""
 
-    outage: _Outage
+    outage: Outage
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = super().export(spans)
@@ -158,7 +158,7 @@ class _Spans(OTLPSpanExporter):
 class _Metrics(OTLPMetricExporter):
     """The same."""
 
-    outage: _Outage
+    outage: Outage
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = None, **kwargs: Any
@@ -192,7 +192,7 @@ def _endpoint(host: str, port: int, registry: CollectorRegistry) -> Iterator[Non
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leaves it to `_Outage` to say that a collector is away: the SDK would, as errors, for as long as it is."""
+    """Leaves it to `Outage` to say that a collector is away: the SDK would, as errors, for as long as it is."""
 
     def is_news(record: logging.LogRecord) -> bool:
         return record.name != _NOISY[0] and (record.name != _NOISY[1] or record.levelno >= logging.ERROR)
