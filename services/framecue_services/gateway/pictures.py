@@ -2,8 +2,8 @@
 
     asked ─► kept, in that width? ─► kept whole? ─► fetch ─► find and blur faces ─► keep ─► scale ─► keep
 
-However many ask for one picture at a time, it is worked on once; what nobody has blurred, nobody sees. A kept picture
-knows whose it is: it is given for that stream only. It must not know HTTP.
+However many ask for one picture at a time, it is worked on once; what nobody has blurred, nobody sees. Whose a frame is
+stands first of all: who asks for another stream's is told the same, as soon, whatever there is. It must not know HTTP.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ WORKED_ON = 64
 """Pictures at a time; a wall of streams asks for as many as are in sight."""
 BLURS = 2
 """Faces are looked for in so many pictures at once: each takes a core, and others need some as well."""
+DAMAGED = "this picture is damaged and cannot be shown"
 EXPIRED = "this picture has expired: the topic media keeps pictures for a day"
 _SCALER = Unblurred("scales what is blurred already")
 
@@ -46,6 +47,13 @@ class FrameName(NamedTuple):
     number: int
 
 
+class OwnFrame(NamedTuple):
+    """A frame as one of a stream: under this name nobody is given another stream's."""
+
+    stream: str
+    frame: FrameName
+
+
 class EvidenceName(NamedTuple):
     """The picture that Redis keeps of an event, as of a state of it."""
 
@@ -53,7 +61,7 @@ class EvidenceName(NamedTuple):
     sequence: int
 
 
-Name: TypeAlias = FrameName | EvidenceName
+Name: TypeAlias = OwnFrame | EvidenceName
 
 
 @dataclass(frozen=True)
@@ -108,10 +116,8 @@ class Pictures:
         Raises Problem: 404 where there is no such frame of that stream, 410 where it expired, 503 where it cannot be
         blurred or too many are asked for at once.
         """
-        shown = await self._shown(name, width, lambda: self._of_media(name))
-        if shown.stream != stream:
-            raise no_stream()
-        return shown.jpeg
+        own = OwnFrame(stream, name)
+        return (await self._shown(own, width, lambda: self._of_media(own))).jpeg
 
     async def evidence(self, event_id: str, sequence: int, *, width: int | None) -> bytes:
         """The picture that Redis keeps of an event, at least as new as that state of it. Raises as `frame` does."""
@@ -147,12 +153,15 @@ class Pictures:
         finally:
             del self._working[key]
 
-    async def _of_media(self, name: FrameName) -> Shown:
+    async def _of_media(self, own: OwnFrame) -> Shown:
         try:
-            stored = await self._kafka.run(_fetched, self._broker, name)
+            stored = await self._kafka.run(_fetched, self._broker, own.frame)
         except MessageError as e:
             add(PICTURES, outcome="failed")
             raise no_stream() from e
+        if stored is not None and stored.stream != own.stream:  # before any work, which could fail or take its time
+            add(PICTURES, outcome="failed")
+            raise no_stream()
         return await self._seen(stored)
 
     async def _of_store(self, name: EvidenceName) -> Shown:
@@ -168,7 +177,7 @@ class Pictures:
             shown = Shown(stored.stream, await self._blurring.run(self._blurred, stored.jpeg))
         except DamagedMediaError as e:
             add(PICTURES, outcome="failed")
-            raise Problem(410, "this picture is damaged and cannot be shown") from e
+            raise Problem(410, DAMAGED) from e
         except ModelError as e:
             add(PICTURES, outcome="failed")
             raise Problem(503, "faces cannot be looked for, so the picture is not shown") from e
@@ -182,14 +191,17 @@ class Pictures:
         return seen
 
     async def _scaled(self, whole: Shown, width: int) -> Shown:
-        return Shown(whole.stream, await self._blurring.run(_SCALER.seen, whole.jpeg, width=width))
+        try:
+            return Shown(whole.stream, await self._blurring.run(_SCALER.seen, whole.jpeg, width=width))
+        except DamagedMediaError as e:
+            raise Problem(410, DAMAGED) from e
 
 
 def _fetched(broker: Broker, name: FrameName) -> StoredPicture | None:
-    """None where it expired; raises MessageError for what was never there."""
+    """None where it expired; raises MessageError for what is not there: what else is, is nobody's business."""
     found = fetch_frame(broker, partition=name.partition, offset=name.offset, index=name.number)
-    if found is None and name.offset >= broker.end(MEDIA.name, partition=name.partition):
-        raise MessageError(f"{MEDIA.name} does not reach {name.partition}/{name.offset} yet")
+    if found is None and name.offset >= broker.offset_at(MEDIA.name, partition=name.partition, at_ms=0):
+        raise MessageError(f"{MEDIA.name} holds nothing at {name.partition}/{name.offset}")
     return found
 
 
