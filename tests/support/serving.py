@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from framecue_services.gateway.__main__ import server_of
+
 START_S = STOP_S = 30.0
 
 
@@ -18,15 +20,13 @@ START_S = STOP_S = 30.0
 def serving(app: FastAPI) -> Generator[str]:
     """The address that `app` answers on meanwhile, as `http://127.0.0.1:port`."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, lifespan="on", log_config=None, server_header=False, timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
+        server = server_of(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="gateway", daemon=True)
         thread.start()
         try:
             _until_it_serves(server, thread)
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            app.state.end_lasting()
             server.should_exit = True
             thread.join(STOP_S)
     assert not thread.is_alive(), "the gateway did not end"

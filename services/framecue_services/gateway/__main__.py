@@ -70,6 +70,11 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     """Answers on `listening` until SIGTERM or SIGINT; then what is under way has a moment."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _told_already)
+    server_of(app).run(sockets=[listening])
+
+
+def server_of(app: FastAPI) -> uvicorn.Server:
+    """What answers, as this gateway wants it; for tests too, which run it on a thread."""
     config = uvicorn.Config(
         app,
         lifespan="on",
@@ -80,7 +85,7 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=IDLE_S,
     )
-    _Server(config).run(sockets=[listening])
+    return _Server(config)
 
 
 class _Server(uvicorn.Server):
