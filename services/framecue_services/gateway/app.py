@@ -1,6 +1,6 @@
 """The application: what every route finds at hand, what stands before the routes, and what runs beside them.
 
-    SecurityHeaders ─► Watched ─► gzip ─► Gate ─► Bounded ─► route
+    SecurityHeaders ─► Watched ─► gzip ─► Gate ─► Severable ─► Bounded ─► route
 
 It must not know where settings come from, nor how it is served.
 """
@@ -23,6 +23,7 @@ from framecue.store.protocol import Store
 from framecue_services.gateway import pages
 from framecue_services.gateway.access import Access, Gate
 from framecue_services.gateway.bodies import Bounded
+from framecue_services.gateway.cutting import Severable
 from framecue_services.gateway.feed import feeding
 from framecue_services.gateway.feedback import FeedbackBook
 from framecue_services.gateway.headers import SecurityHeaders
@@ -95,6 +96,7 @@ def create_app(
         app.include_router(part.router)
     tell_problems(app)
     app.add_middleware(Bounded)
+    app.add_middleware(Severable)
     app.add_middleware(Gate)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=GZIP_LEVEL)  # no pictures, no events
     app.add_middleware(Watched)

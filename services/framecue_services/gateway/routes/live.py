@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
@@ -20,6 +20,7 @@ from framecue.clock import Clock
 from framecue.errors import FrameCueError
 from framecue.settings import Settings
 from framecue_services.gateway.access import Access, Caller
+from framecue_services.gateway.cutting import cut
 from framecue_services.gateway.live import KINDS, ClosingError, LiveHub, Subscription, TooManySubscribersError, Wanted
 from framecue_services.gateway.places import PlaceError, check_form
 from framecue_services.gateway.problems import Problem, busy, documented
@@ -125,7 +126,8 @@ class LiveStream(Response):
                 task.cancel()
             outcomes = await asyncio.gather(telling, gone, ended, return_exceptions=True)
         if is_cut:
-            await _cut(receive)
+            if cut(scope):
+                await _gone(receive)
         elif isinstance(outcomes[0], Exception):
             raise outcomes[0]
 
@@ -207,14 +209,3 @@ def _check(shown: str) -> None:
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _cut(receive: Receive) -> None:
-    """Ends a connection whose client does not read: what is written to it already would keep it open for ever.
-
-    ASGI has no word for that; uvicorn's `receive` knows its connection.
-    """
-    transport: Any = getattr(getattr(receive, "__self__", None), "transport", None)
-    if transport is not None:
-        transport.abort()
-        await _gone(receive)
