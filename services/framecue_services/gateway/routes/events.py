@@ -34,6 +34,7 @@ from framecue_services.gateway.problems import Problem, documented, no_event, no
 from framecue_services.gateway.routes.pictures import FIXED, JPEG, PICTURE, Width, picture_etag
 from framecue_services.gateway.routes.streams import Match, StreamName, check_seen, visible
 from framecue_services.gateway.threads import Pools
+from framecue_services.gateway.words import Words
 from framecue_services.gateway.writing import written
 
 router = APIRouter(tags=["events"])
@@ -56,7 +57,7 @@ class Verdict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Literal["right", "wrong", "missed"]
-    note: str | None = Field(None, max_length=NOTE_MAX, examples=["that was the replay"])
+    note: Words | None = Field(None, max_length=NOTE_MAX, examples=["that was the replay"])
 
 
 class Missed(BaseModel):
@@ -65,10 +66,10 @@ class Missed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Literal["missed"]
-    rule: str | None = Field(None, max_length=100, description="which one should have told", examples=["goal"])
+    rule: Words | None = Field(None, max_length=100, description="which one should have told", examples=["goal"])
     start_ms: int | None = Field(None, ge=-TIME_MAX_MS, le=TIME_MAX_MS, description="media time", examples=[8000])
     end_ms: int | None = Field(None, ge=-TIME_MAX_MS, le=TIME_MAX_MS, examples=[12000])
-    note: str | None = Field(None, max_length=NOTE_MAX)
+    note: Words | None = Field(None, max_length=NOTE_MAX)
 
 
 @router.get(

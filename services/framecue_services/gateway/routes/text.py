@@ -16,6 +16,7 @@ from framecue_services.gateway.answers import Accepted
 from framecue_services.gateway.problems import Problem, documented, no_stream
 from framecue_services.gateway.routes.streams import StreamName, check_seen
 from framecue_services.gateway.threads import Pools
+from framecue_services.gateway.words import Words
 from framecue_services.gateway.writing import written
 
 router = APIRouter(prefix="/v1/streams", tags=["text"])
@@ -27,7 +28,7 @@ class Line(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str = Field(description=f"at most {CUE_TEXT_MAX} characters", examples=["And it is a goal!"])
+    text: Words = Field(description=f"at most {CUE_TEXT_MAX} characters", examples=["And it is a goal!"])
     language: Annotated[str | None, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$", examples=["en"])] = None
 
 
