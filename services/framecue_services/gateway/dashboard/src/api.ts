@@ -85,7 +85,7 @@ export const api = {
   say: (stream: string, text: string, language: string) => send<unknown>("POST", `${of(stream)}/text`, language ? { text, language } : { text }),
   missed: (stream: string, told: { rule: string | null; start_ms: number; end_ms: number; note: string | null }) => send<Feedback>("POST", `${of(stream)}/feedback`, { verdict: "missed", ...told }),
 
-  events: (filter: { match?: string; rule?: string; state?: string }, cursor?: string | null, signal?: AbortSignal) => get<Page<Event>>(`/v1/events${query({ ...filter, limit: 60, cursor })}`, signal),
+  events: (filter: { match?: string; rule?: string; state?: string }, cursor?: string | null, signal?: AbortSignal) => get<Page<Event>>(`/v1/events${query({ ...filter, limit: 200, cursor })}`, signal),
   event: (id: string, signal?: AbortSignal) => get<EventDetail>(`/v1/events/${segments(id)}`, signal),
   judge: (id: string, verdict: Verdict, note: string | null) => send<Feedback>("POST", `/v1/events/${segments(id)}/feedback`, note ? { verdict, note } : { verdict }),
 

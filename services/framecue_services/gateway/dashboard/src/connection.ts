@@ -39,8 +39,8 @@ export interface Listener {
 
 const CLOSED = 2;
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
-export const SILENCE_MS = 40_000;
 /** Keep-alive comments do not reach scripts: after this long without a frame one more look is due. */
+export const SILENCE_MS = 40_000;
 const KINDS: readonly Kind[] = ["annotation", "event", "caption"];
 
 export class Connection {

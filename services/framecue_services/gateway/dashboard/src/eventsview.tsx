@@ -1,10 +1,10 @@
 // Events of all streams, newest first. What arrives waits behind a button as long as somebody reads, so nothing moves.
 
-import { batch, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { api, isAbort } from "./api.ts";
 import { EventDrawer } from "./evidence.tsx";
-import { append, arrive, caughtUp, NO_FEED, reveal, type Feed, type Filter } from "./feed.ts";
+import { append, arrive, newsOf, NO_FEED, reveal, type Feed, type Filter } from "./feed.ts";
 import { moveFocus, useKeys } from "./keyboard.ts";
 import { Empty, EventLabel, MediaTime, PhaseChip, Picture, Text, Trouble, useSeen, useTitle, WallTime } from "./parts.tsx";
 import { asPattern } from "./patterns.ts";
@@ -14,9 +14,12 @@ import type { Event } from "./wire.ts";
 import { counted, isBuiltIn, score, visible } from "./words.ts";
 
 const ROWS = ".event-row";
-const PAGES_AT_ONCE = 6;
 /** How many answers are looked through for one more screen, where a filter leaves out most. */
+const PAGES_AT_ONCE = 6;
 const ROWS_WANTED = 20;
+/** Typing changes the filter with each key: only the last one is asked for. */
+const TYPING_MS = 150;
+const ASKED: Record<string, string> = { quiet: "", all: "", rules: "", "built-in": "framecue.*" };
 
 export function EventsPage({ open }: { open: string | null }) {
   useTitle("Events");
@@ -72,70 +75,79 @@ interface Loading { isLoading: boolean; next: string | null; error: unknown }
 function useFeed(filter: Filter, open: string | null): { feed: Feed; state: Loading; more: () => void; show: () => void } {
   const feed = useSignal<Feed>(NO_FEED);
   const state = useSignal<Loading>({ isLoading: true, next: null, error: null });
-  const key = JSON.stringify(filter);
-  const asked = { match: filter.match === "*" ? "" : filter.match, rule: filter.rule.startsWith("=") ? filter.rule.slice(1) : "", state: filter.state === "any" ? "" : filter.state };
+  const control = useRef(new AbortController());
   const reads = useRef(false);
   reads.current = open !== null;
+  const asked = { match: filter.match === "*" ? "" : filter.match, rule: ASKED[filter.rule] ?? filter.rule.replace(/^=/, ""), state: filter.state === "any" ? "" : filter.state };
 
-  async function load(from: string | null, signal: AbortSignal, take: (events: readonly Event[]) => void): Promise<void> {
-    state.value = { ...state.value, isLoading: true, error: null };
-    const wanted = feed.peek().shown.length + ROWS_WANTED;
-    let cursor = from;
-    try {
-      for (let n = 0; n < PAGES_AT_ONCE; n++) {
-        const page = await api.events(asked, cursor, signal);
-        if (signal.aborted) return;
-        cursor = page.next;
-        batch(() => {
-          take(page.items);
-          state.value = { isLoading: true, next: cursor, error: null };
-        });
-        if (!cursor || feed.peek().shown.length >= wanted) break;
-      }
-      state.value = { isLoading: false, next: cursor, error: null };
-    } catch (e) {
-      if (!isAbort(e)) state.value = { ...state.value, isLoading: false, error: e };
+  /** Answers of the gateway from `cursor` on, one after the other, until `take` has enough; null: it was cut off. */
+  async function pages(cursor: string | null, take: (events: readonly Event[]) => "more" | "enough"): Promise<string | null> {
+    control.current.abort();
+    const { signal } = (control.current = new AbortController());
+    for (let n = 0; n < PAGES_AT_ONCE; n++) {
+      const page = await api.events(asked, cursor, signal);
+      cursor = page.next;
+      if (take(page.items) === "enough" || !cursor) break;
     }
+    return cursor;
+  }
+
+  async function load(cursor: string | null): Promise<void> {
+    state.value = { ...state.peek(), isLoading: true, error: null };
+    const wanted = feed.peek().shown.length + ROWS_WANTED;
+    try {
+      const next = await pages(cursor, (events) => {
+        feed.value = append(feed.peek(), events, filter);
+        return feed.peek().shown.length < wanted ? "more" : "enough";
+      });
+      state.value = { isLoading: false, next, error: null };
+    } catch (e) {
+      if (!isAbort(e)) state.value = { ...state.peek(), isLoading: false, error: e };
+    }
+  }
+
+  /** What came while nobody listened. */
+  async function catchUp(): Promise<void> {
+    const news: Event[][] = [];
+    try {
+      await pages(null, (events) => {
+        const found = newsOf(feed.peek(), events);
+        news.unshift(found.news);
+        return found.isAll ? "enough" : "more";
+      });
+      take(news.flat());
+    } catch (e) {
+      if (!isAbort(e)) state.value = { ...state.peek(), error: e };
+    }
+  }
+
+  function take(events: readonly Event[]): void {
+    const place = scrollY < 8 && !reads.current && !document.activeElement?.closest(".feed") ? "top" : "wait";
+    if (events.length) feed.value = arrive(feed.peek(), events, filter, place);
   }
 
   useEffect(() => {
     feed.value = NO_FEED;
-    const control = new AbortController();
-    // Typing changes the filter with each key: only the last one is asked for.
-    const timer = setTimeout(() => void load(null, control.signal, (events) => {
-      feed.value = append(feed.peek(), events, filter);
-    }), 150);
-    const stop = keep((results) => {
-      const events = results.filter((one) => one.schema === "framecue.event/1");
-      const place = scrollY < 8 && !reads.current && !document.activeElement?.closest(".feed") ? "top" : "wait";
-      if (events.length) feed.value = arrive(feed.peek(), events, filter, place);
-    });
+    state.value = { isLoading: true, next: null, error: null };
+    const timer = setTimeout(() => void load(null), TYPING_MS);
+    const stop = keep((results) => take(results.filter((one) => one.schema === "framecue.event/1")));
     return () => {
       clearTimeout(timer);
-      control.abort();
+      control.current.abort();
       stop();
     };
-  }, [key]);
+  }, [JSON.stringify(filter)]);
 
   const first = useRef(refetch.value);
   useEffect(() => {
     if (first.current === refetch.value) return;
-    const control = new AbortController();
-    const { next } = state.peek();
-    void load(null, control.signal, (events) => {
-      feed.value = caughtUp(feed.peek(), events, filter);
-    }).then(() => {
-      if (next) state.value = { ...state.peek(), next };
-    });
-    return () => control.abort();
+    void (state.peek().isLoading ? load(null) : catchUp());
   }, [refetch.value]);
 
   return {
     feed: feed.value,
     state: state.value,
-    more: () => void load(state.peek().next, new AbortController().signal, (events) => {
-      feed.value = append(feed.peek(), events, filter);
-    }),
+    more: () => void load(state.peek().next),
     show: () => {
       feed.value = reveal(feed.peek());
       scrollTo(0, 0);

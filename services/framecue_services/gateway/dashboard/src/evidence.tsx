@@ -10,7 +10,7 @@ import { EventLabel, MediaTime, Meter, PhaseChip, Picture, Text, Trouble, WallTi
 import { streamPath } from "./router.ts";
 import { keep, mayWrite, ruleNamed } from "./state.ts";
 import type { Annotation, Cue, Event, EventDetail, Feedback, Verdict } from "./wire.ts";
-import { clock, decidedBy, degradedWords, ending, score, span, textState, visible } from "./words.ts";
+import { clock, decidedBy, degradedWords, ending, score, sides, sourceWords, span, textState, visible } from "./words.ts";
 
 const LARGE = 720;
 const NOTE_MAX = 2_000;
@@ -125,7 +125,7 @@ export function WindowDrawer({ window, isProvisional, close }: { window: Annotat
       {window.rules.length ? (
         <section>
           <h3>Rules</h3>
-          <dl class="scores">{window.rules.map((one) => <ScoreRow key={one.rule} name={one.rule} value={one.score} enter={ruleNamed(one.rule)?.enter} exit={ruleNamed(one.rule)?.exit} note={`picture ${score(one.picture)}, words ${score(one.text)}`} />)}</dl>
+          <dl class="scores">{window.rules.map((one) => <ScoreRow key={one.rule} name={one.rule} value={one.score} enter={ruleNamed(one.rule)?.enter} exit={ruleNamed(one.rule)?.exit} note={sides(one)} />)}</dl>
         </section>
       ) : null}
       <Said cues={window.text.cues} empty={textState(window.text.state)} />
@@ -188,7 +188,7 @@ function Said({ cues, empty }: { cues: readonly Cue[]; empty: string }) {
           {cues.map((cue) => (
             <li key={`${cue.start_ms}${cue.text}`}>
               <Text>{cue.text}</Text>
-              <small><MediaTime ms={cue.start_ms} end={cue.end_ms} />{cue.lag_ms ? `, came ${span(cue.lag_ms)} late` : ""}, {visible(cue.source)}{cue.language ? `, ${visible(cue.language)}` : ""}</small>
+              <small><MediaTime ms={cue.start_ms} end={cue.end_ms} />{cue.lag_ms ? `, came ${span(cue.lag_ms)} late` : ""}, {sourceWords(cue.source)}{cue.language ? `, ${visible(cue.language)}` : ""}</small>
             </li>
           ))}
         </ul>

@@ -67,9 +67,12 @@ export function append(feed: Feed, older: readonly Event[], filter: Filter): Fee
   return { ...feed, shown: [...feed.shown, ...older.filter((event) => !known.has(event.id) && passes(event, filter))] };
 }
 
-/** `feed` after a look at the newest: what is unknown in it came while nobody listened. */
-export function caughtUp(feed: Feed, newest: readonly Event[], filter: Filter): Feed {
-  return arrive(feed, [...newest].reverse(), filter, feed.shown.length ? "wait" : "top");
+/** What of `page`, which has the newest news first, is news to `feed`; `isAll` once it reached what was known. */
+export function newsOf(feed: Feed, page: readonly Event[]): { news: Event[]; isAll: boolean } {
+  const known = new Map([...feed.shown, ...feed.waiting].map((event) => [event.id, event.sequence]));
+  const at = page.findIndex((event) => (known.get(event.id) ?? 0) >= event.sequence);
+  const news = at < 0 ? page : page.slice(0, at);
+  return { news: [...news].reverse(), isAll: at >= 0 };
 }
 
 function replace(list: readonly Event[], event: Event): readonly Event[] | null {

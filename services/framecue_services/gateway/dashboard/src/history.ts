@@ -3,8 +3,8 @@
 import { order } from "./merging.ts";
 import type { Annotation, Caption, Event, Result } from "./wire.ts";
 
-export const ANNOTATIONS_MAX = 1_800;
 /** An hour of 2 s windows. */
+export const ANNOTATIONS_MAX = 1_800;
 export const EVENTS_MAX = 1_000;
 export const CAPTIONS_MAX = 300;
 

@@ -3,8 +3,8 @@
 import type { Annotation, Caption, Event, Result, StreamItem } from "./wire.ts";
 import { isOpen, said, visible } from "./words.ts";
 
-export const KNOWN_MAX = 128;
 /** Events whose last sequence is remembered, so that a repeat of one that ended does not open it again. */
+export const KNOWN_MAX = 128;
 
 export interface Words { text: string; epoch: number; start_ms: number; revision: number; lag_ms: number | null }
 
@@ -104,10 +104,10 @@ export function order(one: { epoch: number; start_ms: number }, other: { epoch: 
 }
 
 export type Health = "fresh" | "late" | "lost" | "degraded" | "quiet";
-export const LATE_MS = 15_000;
 /** Windows come each 2 s and leave when the segment behind them is in; three of those missed is late. */
-export const QUIET_MS = 300_000;
+export const LATE_MS = 15_000;
 /** As long as the fold's own `idle`: then the run of the stream is over. */
+export const QUIET_MS = 300_000;
 
 /** How the stream is doing as of `now`, the worst that is known. */
 export function health(view: StreamView, now: number): Health {

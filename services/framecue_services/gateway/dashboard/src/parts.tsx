@@ -17,13 +17,17 @@ const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-di
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
-/** A wall time in the viewer's zone; the day only where it is not today. */
+/** A wall time in the viewer's zone, in words; the day only where it is not today. */
+export function wallTime(ms: number): string {
+  const date = new Date(ms);
+  const isToday = date.toDateString() === new Date().toDateString();
+  return `${isToday ? "" : `${DAY.format(date)}, `}${TIME.format(date)}`;
+}
+
 export function WallTime({ at }: { at: string | null }) {
   const ms = Date.parse(at ?? "");
   if (!at || Number.isNaN(ms)) return null;
-  const date = new Date(ms);
-  const isToday = date.toDateString() === new Date().toDateString();
-  return <time dateTime={at} title={FULL.format(date)}>{isToday ? "" : `${DAY.format(date)}, `}{TIME.format(date)}</time>;
+  return <time dateTime={at} title={FULL.format(ms)}>{wallTime(ms)}</time>;
 }
 
 /** Media time, marked as such. */

@@ -297,8 +297,8 @@ addEventListener("online", () => connection.renew());
 
 // pictures
 
-const PICTURES_AT_ONCE = 4;
 /** Of the six connections that a browser opens to one host; one is the live stream's, one is left for clicks. */
+const PICTURES_AT_ONCE = 4;
 export const pictures = new Queue(PICTURES_AT_ONCE, (run, ms) => setTimeout(run, ms), () => Date.now());
 
 // what this browser remembers

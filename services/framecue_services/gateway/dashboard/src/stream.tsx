@@ -7,19 +7,19 @@ import { Drawer, EventDrawer, SceneScores, ScoreRow, WindowDrawer } from "./evid
 import { epochs, extend, lines, NO_HISTORY, settledUntil, type History } from "./history.ts";
 import { moveFocus, useKeys } from "./keyboard.ts";
 import { health } from "./merging.ts";
-import { Ago, Empty, EventLabel, MediaTime, PhaseChip, Picture, Text, Trouble, useTitle, WallTime } from "./parts.tsx";
+import { Ago, Empty, EventLabel, MediaTime, PhaseChip, Picture, Text, Trouble, useTitle, wallTime, WallTime } from "./parts.tsx";
 import { cellOf, go, keep, mayWrite, now, parameter, refetch, ruleNamed, rules, setParameters } from "./state.ts";
 import type { Span } from "./timeline.ts";
 import { Timeline } from "./timelineview.tsx";
 import { fits } from "./patterns.ts";
 import type { Annotation, Event } from "./wire.ts";
-import { clock, degradedWords, isBuiltIn, isProvisional, readClock, score, SHOT_CUT, span, textState, visible } from "./words.ts";
+import { clock, degradedWords, isBuiltIn, isProvisional, readClock, score, SHOT_CUT, sides, span, textState, visible } from "./words.ts";
 
 const PICTURE_EVERY_MS = 1_000;
 const LINES_SHOWN = 40;
 const EVENTS_SHOWN = 60;
 const HISTORY_PAGES = 6;
-const TEXT_MAX = 500;
+const TEXT_MAX = 1_000;
 
 export function StreamPage({ stream }: { stream: string }) {
   useTitle(stream);
@@ -39,7 +39,7 @@ export function StreamPage({ stream }: { stream: string }) {
 
   const openEvent = (event: Event) => batch(() => {
     chosenWindow.value = null;
-    setParameters({ event: event.id });
+    setParameters(isBuiltIn(event.rule) ? { event: event.id } : { event: event.id, rule: event.rule });
   });
   const openWindow = (one: Annotation) => batch(() => {
     chosenWindow.value = one.id;
@@ -97,7 +97,7 @@ export function StreamPage({ stream }: { stream: string }) {
             }}>{all.map((one, n) => <option key={one} value={String(one)}>{runName(history, one, n)}</option>)}</select>
           </label>
         ) : null}
-        {mayWrite.value ? <button type="button" aria-pressed={marking.value} onClick={() => {
+        {mayWrite.value && epoch === all[0] ? <button type="button" aria-pressed={marking.value} onClick={() => {
           if (marking.value) return unmark();
           marking.value = true;
           const last = history.annotations.findLast((one) => one.epoch === epoch);
@@ -166,8 +166,8 @@ async function older(stream: string, first: string | null, signal: AbortSignal, 
 function runName(history: History, epoch: number, place: number): string {
   const first = history.annotations.find((one) => one.epoch === epoch);
   const at = Date.parse(first?.wall_at ?? first?.published_at ?? "");
-  const when = Number.isNaN(at) ? `no. ${epoch}` : new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" }).format(at);
-  return place === 0 ? `${when} (newest)` : when;
+  const when = Number.isNaN(at) ? `no. ${epoch}` : `since ${wallTime(at)}`;
+  return place === 0 ? `newest, ${when}` : when;
 }
 
 function Condition({ stream }: { stream: string }) {
@@ -216,7 +216,7 @@ function RulesNow({ annotation, open, onEvent }: { stream: string; annotation: A
     <section>
       <h3>Rules now</h3>
       {open.length ? <p class="chips">{open.map((event) => <button key={event.id} type="button" class={`chip ${isBuiltIn(event.rule) ? "chip-warn" : "chip-event"}`} onClick={() => onEvent(event)}><EventLabel event={event} /> since {clock(event.start_ms)}</button>)}</p> : null}
-      <dl class="scores">{annotation?.rules.map((one) => <ScoreRow key={one.rule} name={one.rule} value={one.score} enter={ruleNamed(one.rule)?.enter} exit={ruleNamed(one.rule)?.exit} note={`picture ${score(one.picture)}, words ${score(one.text)}`} />)}</dl>
+      <dl class="scores">{annotation?.rules.map((one) => <ScoreRow key={one.rule} name={one.rule} value={one.score} enter={ruleNamed(one.rule)?.enter} exit={ruleNamed(one.rule)?.exit} note={sides(one)} />)}</dl>
     </section>
   );
 }
@@ -238,7 +238,7 @@ function Subtitles({ stream, history, epoch, settled, annotation, onWindow }: { 
       }}>
         {shown.map((line) => (
           <li key={line.key} class={isProvisional(line.window, settled) ? "is-provisional" : ""}>
-            <button type="button" class="link" onClick={() => onWindow(line.window)} aria-label={`Show the window at ${clock(line.start_ms)}`}>{clock(Math.floor(line.start_ms / 100) * 100)}</button>
+            <button type="button" class="link" onClick={() => onWindow(line.window)} aria-label={`Show the window at ${clock(line.start_ms)}`}>{clock(Math.floor(line.start_ms / 1000) * 1000)}</button>
             <Text>{line.text}</Text>
             {line.lag_ms ? <small title="how late it came, which was taken off">−{span(line.lag_ms)}</small> : null}
           </li>

@@ -13,8 +13,8 @@ import { isBuiltIn, isOpen } from "./words.ts";
 export interface View { readonly from: number; readonly to: number }
 export interface Span { readonly start: number; readonly end: number }
 
-export const NARROWEST_MS = 4_000;
 /** Two windows: closer there is nothing more to see. */
+export const NARROWEST_MS = 4_000;
 
 /** The px at which `ms` stands. */
 export function xOf(ms: number, view: View, width: number): number {

@@ -9,10 +9,10 @@ import { settledUntil, type History } from "./history.ts";
 import { ruleNamed } from "./state.ts";
 import { clamp, extent, lanes, msAt, pan, reveal, runs, scorePath, stepFrom, ticks, windowAt, within, xOf, zoom, type Lane, type Span, type View } from "./timeline.ts";
 import type { Annotation, Event } from "./wire.ts";
-import { clock, eventName, isBuiltIn, isProvisional, said, score, textState, visible } from "./words.ts";
+import { clock, eventName, isBuiltIn, isProvisional, said, score, sides, textState, visible } from "./words.ts";
 
 const SHOWN_AT_FIRST_MS = 180_000;
-const AXIS = 22, RIBBON = 28, WORDS = 14, LANE = 22, CHART = 120, GAP = 8, GUTTER = 116, NARROW = 560;
+const AXIS = 22, RIBBON = 28, WORDS = 14, LANE = 22, NAMED_LANE = 36, CHART = 120, GAP = 8, GUTTER = 116, NARROW = 560;
 const TABLE_MAX = 200;
 const ZOOM_STEP = 1.5;
 const DRAG_PX = 4;
@@ -135,7 +135,7 @@ function Readout({ windows, hover, chosen, rule }: { windows: readonly Annotatio
     <p class={`readout ${isHovered ? "" : "dim"}`}>
       <span class="media-time">{clock(window.start_ms)}</span>
       {window.scene ? <span><i class={`swatch ${sceneClass(window.scene.label)}`} /><bdi>{visible(window.scene.label)}</bdi> <span class="num">{score(window.scene.score)}</span></span> : null}
-      {one ? <span><bdi>{visible(rule)}</bdi> <b class="num">{score(one.score)}</b> <span class="dim">picture {score(one.picture)}, words {score(one.text)}</span></span> : null}
+      {one ? <span><bdi>{visible(rule)}</bdi> <b class="num">{score(one.score)}</b> <span class="dim">{sides(one)}</span></span> : null}
       <bdi class="readout-words">{said(window) || textState(window.text.state)}</bdi>
     </p>
   );
@@ -159,7 +159,8 @@ interface DrawingProps {
 function Drawing({ windows, events, view, width, gutter, end, settled, rule, chosen, chosenEvent, hover, mark }: DrawingProps) {
   const rows = lanes(events, end);
   const lanesTop = AXIS + RIBBON + WORDS + GAP * 2;
-  const chartTop = lanesTop + rows.length * LANE + GAP;
+  const lane = gutter ? LANE : NAMED_LANE; // without a gutter the names stand over the bars
+  const chartTop = lanesTop + rows.length * lane + (gutter ? GAP : GAP * 2);
   const height = chartTop + (rule ? CHART + 6 : 0);
   const x = (ms: number) => xOf(ms, view, width);
   const box = (span: Span) => {
@@ -179,8 +180,9 @@ function Drawing({ windows, events, view, width, gutter, end, settled, rule, cho
         {ticks(view, width).map((at) => <g key={at}><line class="tick" x1={x(at)} x2={x(at)} y1={AXIS - 4} y2={height} /><text class="tick-text" x={x(at) + 4} y={14}>{clock(at)}</text></g>)}
         {within(runs(windows, (one) => one.scene?.label ?? "", (one) => one.scene?.score ?? 0), view).map((run) => run.key ? <Scene key={run.start} label={run.key} {...box(run)} /> : null)}
         {within(runs(windows, (one) => one.text.state), view).map((run) => <rect key={run.start} class={`words words-${run.key}`} {...box(run)} y={AXIS + RIBBON + GAP} height={WORDS - 6} rx="2"><title>{textState(run.key)}</title></rect>)}
+        {rule && !gutter ? <text class="row-name is-rule" x="2" y={chartTop - 3}>{visible(rule)}</text> : null}
         {windows.filter((one) => one.degraded).map((one) => <rect key={one.id} class="degraded" {...box({ start: one.start_ms, end: one.end_ms })} y={AXIS + RIBBON - 3} height="3"><title>degraded</title></rect>)}
-        {rows.map((row, n) => <EventLane key={row.rule} row={row} y={lanesTop + n * LANE} view={view} box={box} chosen={chosenEvent} isNarrow={!gutter} width={width} />)}
+        {rows.map((row, n) => <EventLane key={row.rule} row={row} y={lanesTop + n * lane} height={lane} view={view} box={box} chosen={chosenEvent} width={width} />)}
         {rule ? (
           <g transform={`translate(0 ${chartTop})`}>
             <rect class="chart" x="0" y="0" width={width} height={CHART} />
@@ -237,15 +239,16 @@ function Scene({ label, x, width }: { label: string; x: number; width: number })
   );
 }
 
-function EventLane({ row, y, view, box, chosen, isNarrow, width }: { row: Lane; y: number; view: View; box: (span: Span) => { x: number; width: number }; chosen: string | null; isNarrow: boolean; width: number }) {
+function EventLane({ row, y, height, view, box, chosen, width }: { row: Lane; y: number; height: number; view: View; box: (span: Span) => { x: number; width: number }; chosen: string | null; width: number }) {
+  const top = y + height - LANE;
   return (
     <g>
-      <line class="lane" x1="0" x2={width} y1={y + LANE - 3} y2={y + LANE - 3} />
+      <line class="lane" x1="0" x2={width} y1={y + height - 3} y2={y + height - 3} />
       {row.bars.filter((bar) => bar.end >= view.from && bar.start < view.to).map((bar) => {
         const { x, width: wide } = box(bar);
-        return <rect key={bar.event.id} data-event={bar.event.id} class={`event ${isBuiltIn(row.rule) ? "is-built-in" : ""} ${bar.isOpen ? "is-open" : ""} ${bar.event.id === chosen ? "is-chosen" : ""}`} x={x} y={y} width={Math.max(4, wide)} height={LANE - 6} rx="3"><title>{`${visible(eventName(row.rule))}, ${clock(bar.start)}${bar.event.peak === null ? "" : `, peak ${score(bar.event.peak)}`}`}</title></rect>;
+        return <rect key={bar.event.id} data-event={bar.event.id} class={`event ${isBuiltIn(row.rule) ? "is-built-in" : ""} ${bar.isOpen ? "is-open" : ""} ${bar.event.id === chosen ? "is-chosen" : ""}`} x={x} y={top} width={Math.max(4, wide)} height={LANE - 6} rx="3"><title>{`${visible(eventName(row.rule))}, ${clock(bar.start)}${bar.event.peak === null ? "" : `, peak ${score(bar.event.peak)}`}`}</title></rect>;
       })}
-      {isNarrow ? <text class="row-name on-plot" x="4" y={y + 12}>{visible(eventName(row.rule))}</text> : null}
+      {height > LANE ? <text class="row-name on-plot" x="2" y={y + 10}>{visible(eventName(row.rule))}</text> : null}
     </g>
   );
 }

@@ -15,6 +15,8 @@ import { sceneClass } from "./colours.ts";
 
 const TILES = ".tile-link";
 const SORTED_EVERY_S = 2;
+/** So few get more room: nobody needs to choose. */
+const FEW = 5;
 const PICTURE_EVERY_MS = 2_000;
 const SORTS = { name: "Name", attention: "Needs a look", event: "Latest event" } as const;
 type Sort = keyof typeof SORTS;
@@ -60,7 +62,7 @@ export function Wall() {
         <Tally shown={order.length} />
       </div>
       {loadError.value !== null && !isLoaded.value ? <Trouble error={loadError.value} again={() => void loadStreams()} /> : null}
-      <ul class={`wall wall-${tileSize.value}`} aria-label="Streams" aria-busy={!isLoaded.value}>
+      <ul class={`wall wall-${tileSize.value} ${order.length < FEW ? "wall-few" : ""}`} aria-label="Streams" aria-busy={!isLoaded.value}>
         {order.map((stream) => <Tile key={stream} stream={stream} />)}
         {!isLoaded.value && loadError.value === null && !order.length ? Array.from({ length: 8 }, (_, n) => <li key={n} class="tile skeleton" aria-hidden="true"><div class="picture" /><div class="tile-body"><i /><i /></div></li>) : null}
       </ul>

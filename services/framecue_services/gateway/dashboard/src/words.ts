@@ -34,6 +34,13 @@ const TEXT_STATES: Record<TextState, string> = {
   present: "words joined",
 };
 
+const SOURCES: Record<string, string> = {
+  container: "in the video",
+  header: "sent with the video",
+  document: "from a subtitle file",
+  live: "typed live",
+};
+
 const DEGRADED: Record<string, string> = {
   gap: "part of the stream is missing",
   damaged: "part of the media is damaged",
@@ -109,6 +116,16 @@ export function textState(state: TextState): string {
   return TEXT_STATES[state];
 }
 
+/** Where a cue came from. */
+export function sourceWords(source: string): string {
+  return SOURCES[source] ?? visible(source);
+}
+
+/** What is known of the two sides of a score; empty where nothing is. */
+export function sides(of: { picture: number | null; text: number | null }): string {
+  return [...(of.picture === null ? [] : [`picture ${score(of.picture)}`]), ...(of.text === null ? [] : [`words ${score(of.text)}`])].join(", ");
+}
+
 export function degradedWords(reason: string): string {
   return DEGRADED[reason] ?? reason;
 }
@@ -123,12 +140,8 @@ export function ending(event: Event, rule?: EventRule): string {
 
 /** What carried the event, in one clause. */
 export function decidedBy(event: Event, rule?: EventRule): string {
-  const { picture, text } = event.evidence;
-  const found = [
-    ...(picture === null ? [] : [`picture ${score(picture)}`]),
-    ...(text === null ? [] : [`words ${score(text)}`]),
-  ];
-  if (!found.length) return "";
+  const found = sides(event.evidence).split(", ");
+  if (!found[0]) return "";
   switch (rule?.combine) {
     case "picture": return `by picture alone: ${found[0]}`;
     case "text": return `by words alone: ${found.at(-1)}`;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { append, arrive, caughtUp, FEED_MAX, NO_FEED, passes, reveal, type Filter } from "../src/feed.ts";
+import { append, arrive, FEED_MAX, newsOf, NO_FEED, passes, reveal, type Filter } from "../src/feed.ts";
 import { ended, event } from "./making.ts";
 
 const ALL: Filter = { match: "*", rule: "all", state: "any" };
@@ -34,10 +34,18 @@ test("a repeat is not a new event", () => {
   assert.equal(arrive(waiting, [event(2000)], ALL, "wait"), waiting);
 });
 
-test("older ones and those of a reconnect come once", () => {
+test("a look at the newest finds what came while nobody listened, up to what is known", () => {
+  const feed = append(NO_FEED, [event(4000), event(2000)], ALL);
+  const page = [event(8000), ended(event(2000), 9000), event(6000), event(4000), event(0)];
+  const { news, isAll } = newsOf(feed, page);
+  assert.deepEqual(starts(news), [6000, 2000, 8000], "in the order in which they came");
+  assert.ok(isAll);
+  assert.equal(newsOf(feed, [event(8000)]).isAll, false, "there is more before that");
+});
+
+test("older ones come once", () => {
   const feed = append(append(NO_FEED, [event(4000), event(2000)], ALL), [event(2000), event(0)], ALL);
   assert.deepEqual(starts(feed.shown), [4000, 2000, 0]);
-  assert.deepEqual(starts(caughtUp(feed, [event(8000), event(6000), event(4000)], ALL).waiting), [8000, 6000], "newest first");
 });
 
 test("the feed is bounded", () => {
