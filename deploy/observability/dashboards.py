@@ -389,7 +389,7 @@ DELIVERY = Dashboard(
                 ),
                 Panel(
                     "Partitions",
-                    "Owned by each worker. Even is good; 0 is a worker too many.",
+                    "Owned by each worker, over all topics it reads. Even is good; 0 is a worker too many.",
                     (Query(f"framecue_partitions{{{GROUP}}}", "{{group}} {{instance}}"),),
                 ),
             ),

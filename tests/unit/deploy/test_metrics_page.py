@@ -42,3 +42,14 @@ def test_commands_that_the_page_names_exist() -> None:
             if isinstance(found, click.Group):
                 found = found.commands.get(word)
         assert found is not None, words
+
+
+def test_links_of_the_pages_lead_somewhere() -> None:
+    """Within a page to a heading, else to a file."""
+    for page in (DOCS / "operators.md", DOCS / "metrics.md"):
+        for path, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", page.read_text()):
+            target = (page.parent / path) if path else page
+            assert target.is_file(), f"{page.name} leads to {path}"
+            if anchor:
+                headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+                assert anchor in {heading.lower().replace(" ", "-") for heading in headings}
