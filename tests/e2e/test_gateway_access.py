@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -40,10 +41,10 @@ from framecue.schemas.topics import FEEDBACK, MEDIA, SUBTITLES
 from framecue.settings import Settings
 from framecue.store.memory import MemoryStore
 from framecue.timeline import rfc3339
-from framecue_services.cli.token import create_token, revoke_token
+from framecue_services.cli.__main__ import main
 from framecue_services.gateway.app import create_app
 from framecue_services.gateway.sessions import COOKIE
-from framecue_services.gateway.tokens import new_token, token_message
+from framecue_services.gateway.tokens import digest, new_token, token_message
 from framecue_services.projector.worker import ProjectorWorker
 from tests.support.brokers import new_topics
 from tests.support.films import segment
@@ -248,6 +249,7 @@ LISTS = ("timeline", "events", "captions")
 LAST_HOUR = f"since={quote(rfc3339(NOW_MS - 3_600_000))}"
 FRAME, BROKEN = "pictures/0/2", f"pictures/0/{2 + len(FOREIGN)}"
 """Of the first foreign stream: behind the record of rules and that of lab-1."""
+ANY = (("If-None-Match", "*"),)
 TABLE: tuple[Attempt, ...] = (
     A("GET /v1/streams", "/v1/streams", "all there are", expected=200),
     A("GET /v1/streams", "/v1/streams?match={s}", "by name", expected=200),
@@ -289,6 +291,16 @@ TABLE: tuple[Attempt, ...] = (
     A("GET /v1/events/{event}/evidence/{n}", f"{EVENT}/evidence/1?width=32", "what was seen, small"),
     A("GET /v1/events/{event}/evidence/{n}", f"{EVENT}/evidence/0", "as others saw it", tag=True, all_hear=304),
     A("POST /v1/events/{event}/feedback", f"{EVENT}/feedback", "to judge it", {"verdict": "wrong"}, all_hear=201),
+    *(
+        A(f"GET {route}", path, "whether there is any", sent=ANY, all_hear=304)
+        for route, path in (
+            ("/v1/streams/{id}/latest", f"{STREAM}/latest"),
+            ("/v1/streams/{id}/thumbnail", f"{STREAM}/thumbnail"),
+            (PICTURES, f"{STREAM}/{FRAME}/0"),
+            ("/v1/events/{event}", EVENT),
+            ("/v1/events/{event}/evidence/{n}", f"{EVENT}/evidence/0"),
+        )
+    ),
     A("GET /v1/rules", "/v1/rules", "what is looked for elsewhere", expected=200),
     A("GET /v1/rules", "/v1/rules", "whether it is as others saw it", tag=True, expected=200, all_hear=304),
     A("PUT /v1/rules", "/v1/rules", "what concerns all streams", {"events": []}, caller="lab-admin", expected=403,
@@ -443,6 +455,29 @@ def test_what_needs_no_token_is_known_and_tells_nothing_of_streams(worlds: World
     assert found == OPEN
 
 
+def test_pages_and_files_are_the_same_wherever_they_are_asked_for(worlds: Worlds) -> None:
+    """What they show, they ask for. Else a route that the document leaves out would be in no table."""
+    documented = {path.replace("{event}", "{event:path}") for path in worlds.full.app.openapi()["paths"]}
+    hidden = {*_paths(worlds.full.app.routes)} - documented - {path.replace("{n}", "{n:int}") for path in documented}
+    assert {"/", "/docs", "/openapi.json", "/streams/{stream}"} <= hidden
+    assert not [path for path in hidden if path.startswith("/v1")]
+    for path in hidden:
+        filled = _filled(path, {"{event:path}": "tv-1/0/goal kick/0", "{stream}": "tv-1", "{name}": "app.js"})
+        told = {worlds.client.get(worlds.addresses[world] + filled).content for world in (worlds.full, worlds.bare)}
+        assert len(told) == 1
+        assert b"tv-1" not in told.pop()
+
+
+def _paths(routes: Sequence[Any]) -> Iterator[str]:
+    """Of all routes, also of those that were included together."""
+    for route in routes:
+        inner = getattr(route, "original_router", None) or getattr(route, "router", None)
+        if inner is not None:
+            yield from _paths(inner.routes)
+        elif path := getattr(route, "path", ""):
+            yield path
+
+
 def _asked(route: str) -> tuple[str, str]:
     method, _, path = route.partition(" ")
     filled = {
@@ -482,13 +517,24 @@ def test_on_ones_own_streams_the_scope_counts(
 
 
 def test_a_revoked_token_stops_everywhere_within_seconds_and_stands_in_no_log(
-    kafka: str, caplog: pytest.LogCaptureFixture
+    kafka: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
     connection = new_topics(kafka)
+    monkeypatch.setenv("FRAMECUE_KAFKA__BOOTSTRAP", connection.bootstrap)
+    monkeypatch.setenv("FRAMECUE_KAFKA__PREFIX", connection.prefix)
+
+    def framecue(*command: str) -> str:
+        """What the command prints on stdout."""
+        monkeypatch.setattr(sys, "argv", ["framecue", *command])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert not left.value.code
+        return capsys.readouterr().out.strip()
+
     with ExitStack() as stack:
-        desk, *brokers = (stack.enter_context(closing(KafkaBroker(connection))) for _ in range(3))
-        token, secret = create_token(desk, "lab", scope="read", streams=("*",), now_ms=SystemClock().now_ms())
+        secret = framecue("token", "create", "lab", "--streams", "*")
+        brokers = [stack.enter_context(closing(KafkaBroker(connection))) for _ in range(2)]
         addresses = [stack.enter_context(serving(_app(broker))) for broker in brokers]
         clients = [stack.enter_context(_client(address, secret)) for address in addresses]
         browser = stack.enter_context(_client(addresses[0]))
@@ -500,14 +546,15 @@ def test_a_revoked_token_stops_everywhere_within_seconds_and_stands_in_no_log(
         with clients[1].stream("GET", "/v1/live") as live:
             lines = live.iter_lines()
             assert "event: hello" in lines
-            revoke_token(desk, "lab")
+            assert "lab" in framecue("token", "list")
+            framecue("token", "revoke", "lab")
             _until(lambda: _statuses([*clients, browser]) == [401, 401, 401], "it counts nowhere")
             assert not [line for line in lines if line.startswith("event: ")], "the stream ends, and tells no more"
     ours = [r.getMessage() for r in caplog.records if not r.name.startswith(("httpx", "httpcore"))]
     assert any("/v1/streams" in message for message in ours), "what is asked for is logged"
     secrets = (
         secret.rpartition("_")[2],
-        token.sha256,
+        digest(secret),
         cookie.rpartition(".")[2],
         "something+private",
         "something private",
