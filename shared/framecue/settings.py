@@ -279,6 +279,11 @@ class Webhook(Section):
     max_attempts: int = Field(20, ge=1, le=1_000, description="then it is a dead letter")
     timeout_ms: int = Field(10_000, ge=100, le=120_000, description="for one attempt")
 
+    @property
+    def group(self) -> str:
+        """The group that reads events for it."""
+        return f"notifier.{self.name}"
+
     @field_validator("url")
     @classmethod
     def _callable(cls, url: str) -> str:

@@ -134,11 +134,11 @@ class WebhookReceiver:
 
 @contextmanager
 def answering(speak: Callable[[socket.socket], None], *, pair: Path | None = None) -> Iterator[tuple[int, list[bytes]]]:
-    """The port of a server that reads the head of each request and then lets `speak` answer; and the heads it read.
+    """The port of a server that reads each request and then lets `speak` answer; and the requests it read.
 
     With TLS by the key and certificate in the file `pair`.
     """
-    heads: list[bytes] = []
+    requests: list[bytes] = []
     tls = None
     if pair is not None:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -152,16 +152,14 @@ def answering(speak: Callable[[socket.socket], None], *, pair: Path | None = Non
             except OSError:
                 return
             with suppress(OSError), tls.wrap_socket(sock, server_side=True) if tls else sock as spoken:
-                head = b""
-                while b"\r\n\r\n" not in head and (part := spoken.recv(65536)):
-                    head += part
-                heads.append(head)
+                request = spoken.recv(65536)  # in one piece, as the notifier sends it
+                requests.append(request)
                 speak(spoken)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield listener.getsockname()[1], heads
+        yield listener.getsockname()[1], requests
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()

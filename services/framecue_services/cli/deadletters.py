@@ -42,6 +42,9 @@ _HINTS: Mapping[str, str] = MappingProxyType(
         "ModelError": "see the log of fusion; requeue once the model is well",
     }
 )
+_OF_RESULTS: Mapping[str, str] = MappingProxyType(
+    {"DeliveryError": "mend the receiver or the webhook's settings; the event stands in its topic and the store"}
+)
 _OUR_FAULT = "a fault of ours, or an unforeseen one: see the log of {stage} at that time; requeue once it is mended"
 
 
@@ -215,6 +218,8 @@ def run_requeue(broker: Broker, letters: Iterator[Found] | Sequence[Found], *, c
 
 def hint(letter: DeadLetter) -> str:
     """What a person can do about it."""
+    if letter.error in _OF_RESULTS:
+        return _OF_RESULTS[letter.error]
     if letter.origin.topic in RESULT_TOPICS:
         return "somebody else writes to our result topics; see who may"
     return _HINTS.get(letter.error, _OUR_FAULT.format(stage=clean(letter.stage)))

@@ -30,13 +30,8 @@ def run(settings: Settings) -> None:
     """Serves until told to stop; raises as `hosting.host` does, and SetupError where no webhook is configured."""
     if not settings.notifier.webhooks:
         raise SetupError(NONE)
-    stages = {group_of(webhook): _stage(webhook, settings.notifier) for webhook in settings.notifier.webhooks}
+    stages = {webhook.group: _stage(webhook, settings.notifier) for webhook in settings.notifier.webhooks}
     host_all(settings, topics=(EVENTS.name,), stages=stages)
-
-
-def group_of(webhook: Webhook) -> str:
-    """The group that reads events for it."""
-    return f"notifier.{webhook.name}"
 
 
 def _stage(webhook: Webhook, settings: NotifierSettings) -> StageFactory:

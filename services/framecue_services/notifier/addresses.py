@@ -7,6 +7,7 @@ a second answer that differs (DNS rebinding) is never asked for.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def places(host: str, port: int, *, private: Private, resolve: Resolve = resolve
             if not is_public(place.ip):
                 raise PrivateAddressError(f"{host} leads to {place.ip}, which is no public address")
     if not found:
-        raise OSError(f"{host} has no address")
+        raise OSError(errno.EADDRNOTAVAIL, "its name has no address")
     return found
 
 

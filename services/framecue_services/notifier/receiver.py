@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse, responses
 from threading import Lock, Timer
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 from framecue.clock import Clock
 from framecue.errors import SetupError
-from framecue_services.notifier.addresses import Private, PrivateAddressError, Resolve, places, resolve
+from framecue_services.notifier.addresses import Private, PrivateAddressError, Resolve, is_public, places, resolve
 
 Outcome = Literal["delivered", "refused", "failed", "busy", "timeout", "unreachable", "private"]
 """`refused` is said of the event and for good; after the others it is worth another attempt."""
@@ -68,11 +68,35 @@ class Receiver:
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Sends `body`; blocks for `timeout_s` at most, but for what the system takes to look up the name."""
+        return self._attempted(lambda attempt: self._answer(self._exchange(attempt, body, headers)))
+
+    def reach(self) -> Answer:
+        """Connects, and says nothing: `delivered` where that works."""
+
+        def reached(attempt: _Attempt) -> Answer:
+            self._connected(attempt)
+            return Answer("delivered", f"{self.name} takes connections")
+
+        return self._attempted(reached)
+
+    def is_inside(self) -> bool:
+        """Whether it is in the own network, or on this machine; raises OSError where its name is not known."""
+        return not any(is_public(place.ip) for place in self._resolve(self._host, self._port))
+
+    def cut(self) -> None:
+        """Ends every attempt that is under way, at once where its connection stands."""
+        with self._lock:
+            under_way = list(self._under_way)
+        for attempt in under_way:
+            attempt.cut()
+
+    def _attempted(self, work: Callable[[_Attempt], Answer]) -> Answer:
+        """What `work` gives, or what was in its way."""
         attempt = _Attempt(self._timeout_s)
         with self._lock:
             self._under_way.add(attempt)
         try:
-            return self._answer(self._exchange(attempt, body, headers))
+            return work(attempt)
         except PrivateAddressError as e:
             return Answer("private", f"{e}; notifier.private_addresses refuses those")
         except TimeoutError:
@@ -86,21 +110,13 @@ class Receiver:
             with self._lock:
                 self._under_way.discard(attempt)
 
-    def cut(self) -> None:
-        """Ends every attempt that is under way, at once where its connection stands."""
-        with self._lock:
-            under_way = list(self._under_way)
-        for attempt in under_way:
-            attempt.cut()
-
     def _exchange(self, attempt: _Attempt, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
-        found = places(self._host, self._port, private=self._private, resolve=self._resolve)
-        attempt.begin()
-        connection = HTTPConnection(self._host)
-        connection.auto_open = 0  # it never connects by itself: that would look the name up again
-        connection.sock = self._connected(attempt, [(place.family, place.at) for place in found])
+        connection = _Connection(self._host)
+        connection.sock = sock = self._connected(attempt)
         own = {"host": self.name, "connection": "close", "user-agent": "FrameCue", "accept": "*/*"}
         connection.request("POST", self._target, body, {**headers, **own})
+        with suppress(ConnectionError):  # it may have answered all the same
+            sock.sendall(connection.written)
         response = connection.getresponse()
         if attempt.is_cut:
             raise TimeoutError  # its head was not read to the end: the status is not for sure
@@ -108,29 +124,32 @@ class Receiver:
             response.read(BODY_MAX)  # whatever it is: the status is the answer
         return response
 
-    def _connected(self, attempt: _Attempt, found: list[tuple[int, tuple[object, ...]]]) -> socket.socket:
+    def _connected(self, attempt: _Attempt) -> socket.socket:
         """A connection to the first of the addresses that takes one, with TLS where the URL says so."""
-        error: OSError = TimeoutError("too late")
-        for family, at in found:
+        found = places(self._host, self._port, private=self._private, resolve=self._resolve)
+        attempt.begin()
+        error: OSError = TimeoutError()
+        for place in found:
             if attempt.is_cut:
                 break
-            sock = attempt.hold(socket.socket(family, socket.SOCK_STREAM))
+            sock = attempt.hold(socket.socket(place.family, socket.SOCK_STREAM))
             try:
                 sock.settimeout(min(CONNECT_S, self._timeout_s))
-                sock.connect(at)
+                sock.connect(place.at)
             except OSError as e:
                 error = e
                 continue
             sock.settimeout(self._timeout_s)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is None:
-                return sock
-            # The handshake after it is held: so it can be cut.
-            secured = self._tls.wrap_socket(sock, server_hostname=self._host, do_handshake_on_connect=False)
-            attempt.hold(secured)
-            secured.do_handshake()
-            return secured
+            return sock if self._tls is None else self._secured(attempt, sock, self._tls)
         raise error
+
+    def _secured(self, attempt: _Attempt, sock: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+        # The handshake comes after it is held: so it can be cut.
+        secured = tls.wrap_socket(sock, server_hostname=self._host, do_handshake_on_connect=False)
+        attempt.hold(secured)
+        secured.do_handshake()
+        return secured
 
     def _answer(self, response: HTTPResponse) -> Answer:
         status = response.status
@@ -147,6 +166,22 @@ class Receiver:
 
     def _too_late(self) -> Answer:
         return Answer("timeout", f"{self.name} gave no answer within {self._timeout_s:g} s")
+
+
+class _Connection(HTTPConnection):
+    """Keeps a request as `written`, to be sent in one piece: in two, whoever answers and goes after the first is lost.
+
+    It never connects by itself, which would look the name up again.
+    """
+
+    auto_open = 0
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host)
+        self.written = bytearray()
+
+    def send(self, data: Any) -> None:
+        self.written += data
 
 
 class _Attempt:

@@ -107,7 +107,7 @@ class NotifierWorker(MapStage):
         self._webhook, self._receiver, self._clock, self._stop = webhook, receiver, clock, stop
         self._schedule, self._pause, self._chance = schedule, pause or stop.wait, chance
         self._keys = keys_of(webhook.secret.get_secret_value())
-        self._stage = f"notifier.{webhook.name}"
+        self._stage = webhook.group
         self._began_ms = clock.now_ms()
         self._not_before_ms = 0
         """What the receiver asked of all: it is one, whichever stream it was asked about."""

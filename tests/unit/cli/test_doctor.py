@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +15,19 @@ from rich.console import Console
 from framecue.broker.kafka.cluster import BrokerFacts, Disk, GroupFacts, Skew, Span
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message, TopicPartition
+from framecue.clock import FixedClock
 from framecue.errors import BrokerError
 from framecue.models.loading import find_record
 from framecue.schemas.codec import pack
 from framecue.schemas.snapshot import PARTITION_KEY, PartitionSnapshot
 from framecue.schemas.topics import DAY_MS, HOUR_MS, SNAPSHOTS
-from framecue.settings import KafkaSettings, Settings, overlaid
+from framecue.settings import KafkaSettings, NotifierSettings, Settings, overlaid
 from framecue.store.redis import ServerFacts
-from framecue_services.cli.doctor import kafka, machine, model, store
+from framecue_services.cli.doctor import kafka, machine, model, store, webhooks
 from framecue_services.cli.doctor.findings import Check, Examined, Finding, examine, fine
 from framecue_services.cli.doctor.kafka import Growth
 from framecue_services.cli.doctor.page import as_json, failed, tell
+from framecue_services.notifier.addresses import Place, resolve
 
 GIB = 1 << 30
 GOOD = {
@@ -269,3 +272,50 @@ def test_findings_for_people_for_pipes_and_for_programs(capsys: pytest.CaptureFi
     second = {"check": "kafka", "severity": "warning", "what": "tight \x1b[31m", "cure": "give more"}
     assert document["findings"][1] == second
     assert failed([Examined("x", Finding("error", "bad"))])
+
+
+@pytest.mark.parametrize(
+    ("url", "places", "private", "severity", "said"),
+    [
+        ("http://127.0.0.1:{port}/", None, "allow", "fine", "takes connections"),
+        ("http://127.0.0.1:{port}/", None, "refuse", "error", "no public address, and nothing is delivered there"),
+        ("http://127.0.0.1:1/", None, "allow", "warning", "cannot be reached: connection refused; events wait"),
+        ("https://hooks.example/", (), "allow", "warning", "its name has no address"),
+    ],
+)
+def test_whether_a_receiver_of_webhooks_can_be_called(
+    url: str, places: tuple[()] | None, private: str, severity: str, said: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        hook = {"name": "ops", "url": url.format(port=server.getsockname()[1]), "secret": "0123456789abcdef"}
+        settings = NotifierSettings.model_validate({"webhooks": [hook], "private_addresses": private})
+        found = resolve if places is None else lambda *_: places
+        [finding] = webhooks.receivers(settings, FixedClock(), resolve=found)
+    assert finding.severity == severity
+    assert said in finding.what
+
+
+def test_a_receiver_that_others_could_listen_to_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = Place(socket.AF_INET, server.getsockname())
+        public = Place(socket.AF_INET, ("8.8.8.8", 80))  # its second address, never called
+        hook = {"name": "ops", "url": "http://hooks.example/", "secret": "0123456789abcdef"}
+        settings = NotifierSettings.model_validate({"webhooks": [hook], "private_addresses": "allow"})
+        found = list(webhooks.receivers(settings, FixedClock(), resolve=lambda *_: [here, public]))
+    [warning] = only(found, "warning")
+    assert (warning.cure, "without TLS" in warning.what) == ("write its URL with https", True)
+
+
+def test_a_secret_that_is_none_is_said() -> None:
+    hook = {"name": "ops", "url": "https://hooks.example/", "secret": "whsec_not-base64-at-all"}
+    [finding] = webhooks.receivers(NotifierSettings.model_validate({"webhooks": [hook]}), FixedClock())
+    assert (finding.severity, "no base64" in finding.what) == ("error", True)
+
+
+def test_the_group_of_each_webhook_is_looked_at() -> None:
+    hook = {"name": "ops", "url": "https://hooks.example/", "secret": "0123456789abcdef"}
+    groups = kafka.readers(NotifierSettings.model_validate({"webhooks": [hook]}))
+    assert groups["notifier.ops"] == ("events",)
+    away = replace(GROUP, name="notifier.ops", members=0, slots=(), committed={})
+    found = list(kafka.judge_group(away, {}, retention_ms=RETENTION))
+    assert "`framecue run notifier`" in found[0].cure

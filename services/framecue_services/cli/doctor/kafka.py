@@ -18,6 +18,7 @@ from framecue.schemas.topics import (
     CAPTION_REQUESTS,
     DAY_MS,
     DEADLETTER_MAX_BYTES,
+    EVENTS,
     HOUR_MS,
     MEDIA,
     MESSAGE_MAX_BYTES,
@@ -25,7 +26,7 @@ from framecue.schemas.topics import (
     SUBTITLES,
     TOPICS,
 )
-from framecue.settings import KafkaSettings
+from framecue.settings import KafkaSettings, NotifierSettings
 from framecue_services.cli.doctor.findings import Finding, fine
 from framecue_services.cli.wording import counted, in_bytes
 
@@ -37,12 +38,17 @@ READERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "projector": RESULT_TOPICS,
     }
 )
-"""Each group of ours and the topics that it reads."""
+"""Each group of ours and the topics that it reads, webhooks aside."""
 LEAST_VERSION = (2, 5)
 """Older brokers do not fence a transaction by its group's generation."""
 SKEW_MS = 1_000
 MARKERS = 2
 """Offsets of a partition that hold no record when its reader is caught up: marks of the last transactions."""
+
+
+def readers(notifier: NotifierSettings) -> Mapping[str, tuple[str, ...]]:
+    """All groups of ours: each webhook has one too."""
+    return {**READERS, **{webhook.group: (EVENTS.name,) for webhook in notifier.webhooks}}
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ def judge_group(
 ) -> Iterator[Finding]:
     """What is off with one group. `spans` are of the topics it reads, `since` half of their retention ago."""
     name = group.name
-    run = f"start it with `framecue run {name}`, or everything with `framecue up`"
+    run = f"start it with `framecue run {name.partition('.')[0]}`, or everything with `framecue up`"
     at = {place: group.committed.get(place, span.oldest) for place, span in spans.items()}
     behind = sum(max(0, spans[p].end - max(offset, spans[p].oldest)) for p, offset in at.items())
     lost = sum(max(0, spans[p].oldest - offset) for p, offset in group.committed.items() if p in spans)
@@ -234,10 +240,10 @@ def transactions(cluster: KafkaCluster, clock: Clock) -> Iterator[Finding]:
     yield judge_skew(cluster.try_transaction(clock))
 
 
-def groups(cluster: KafkaCluster, clock: Clock) -> Iterator[Finding]:
+def groups(cluster: KafkaCluster, clock: Clock, readers: Mapping[str, tuple[str, ...]] = READERS) -> Iterator[Finding]:
     """Every group of ours."""
     retention_ms = cluster.retention_ms()
-    for name, topics in READERS.items():
+    for name, topics in readers.items():
         spans: dict[TopicPartition, Span] = {}
         for topic in topics:
             half = max(0, retention_ms.get(topic, -1)) // 2

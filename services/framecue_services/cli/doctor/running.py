@@ -14,7 +14,7 @@ from framecue.clock import Clock, SystemClock
 from framecue.errors import FrameCueError, SetupError
 from framecue.settings import FILE, Settings, known_settings
 from framecue_services.cli import connecting
-from framecue_services.cli.doctor import gateway, kafka, machine, model, pictures, store
+from framecue_services.cli.doctor import gateway, kafka, machine, model, pictures, store, webhooks
 from framecue_services.cli.doctor.findings import Check, Examined, Finding, examine, fine, of_error
 from framecue_services.cli.doctor.page import as_json, failed, tell
 
@@ -47,6 +47,7 @@ def examination(clock: Clock) -> Iterator[Examined]:
             Check("local", lambda: machine.local_servers(settings)),
             Check("model", lambda: model.files(settings)),
             Check("gateway", lambda: gateway.access(settings.gateway)),
+            Check("webhooks", lambda: webhooks.receivers(settings.notifier, clock)),
             Check("pictures", lambda: pictures.faces(settings.privacy)),
         )
     )
@@ -80,7 +81,7 @@ def _kafka(settings: Settings, clock: Clock, stack: ExitStack) -> Iterator[Exami
             Check("kafka", lambda: kafka.transactions(cluster, clock)),
             Check("retention", lambda: kafka.outages(cluster, skip_older_than_ms=skip_ms)),
             Check("kafka disk", lambda: kafka.disks(cluster, clock)),
-            Check("groups", lambda: kafka.groups(cluster, clock)),
+            Check("groups", lambda: kafka.groups(cluster, clock, kafka.readers(settings.notifier))),
             Check("snapshots", lambda: model.space(settings, broker)),
         )
     )
