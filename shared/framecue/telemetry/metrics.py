@@ -9,18 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from framecue.telemetry.names import DECODER_RESTARTS, METRICS, Metric
+from framecue.telemetry.names import METRICS, Metric
 from framecue.telemetry.streams import StreamLabels
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import CallbackOptions, Meter, Observation
+    from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
 
 Seen: TypeAlias = Iterable[tuple[float, dict[str, str]]]
 """What an observed metric stands at: values with their labels."""
-_OBSERVED = (DECODER_RESTARTS,)
-"""Counters whose totals somebody else keeps."""
 _instruments: _Instruments | None = None
 
 
@@ -32,25 +30,25 @@ def is_on() -> bool:
 def add(metric: Metric, amount: int = 1, /, **labels: str) -> None:
     """Counts `amount` more; 0 shows a counter before it counts, so that its first step is seen as one."""
     if _instruments is not None:
-        _instruments.by_name[metric.name].add(amount, labels)
+        _instruments.values.add(metric, amount, labels)
 
 
 def record(metric: Metric, value: float, /, **labels: str) -> None:
     """One more value of a histogram."""
     if _instruments is not None:
-        _instruments.by_name[metric.name].record(value, labels)
+        _instruments.histograms[metric.name].record(value, labels)
 
 
 def level(metric: Metric, value: float, /, **labels: str) -> None:
     """Where a gauge stands from now on, until it is told otherwise or forgotten."""
     if _instruments is not None:
-        _instruments.levels.put(metric, value, labels)
+        _instruments.values.put(metric, value, labels)
 
 
 def forget(metric: Metric, /, **labels: str) -> None:
     """A gauge that stands nowhere any more: what is shown must not outlive what it is about."""
     if _instruments is not None:
-        _instruments.levels.drop(metric, labels)
+        _instruments.values.drop(metric, labels)
 
 
 def observe(metric: Metric, see: Callable[[], Seen]) -> None:
@@ -77,48 +75,59 @@ def stop() -> None:
 
 
 class _Instruments:
-    """All of `METRICS` on one meter. Gauges are asked for their level, so one that was forgotten is not shown."""
+    """All of `METRICS` on one meter.
+
+    Counters and gauges are kept here and looked at when somebody reads them: that costs a tenth of telling each step to
+    the SDK, which keeps it once for each reader, and a gauge that was forgotten is not shown.
+    """
 
     def __init__(self, meter: Meter, streams: StreamLabels) -> None:
         self.streams = streams
-        self.levels = _Levels()
+        self.values = _Values()
         self.observed: dict[str, Callable[[], Seen]] = {}
-        self.by_name: dict[str, Any] = {metric.name: self._made(meter, metric) for metric in METRICS}
+        self.histograms: dict[str, Histogram] = {}
+        for metric in METRICS:
+            self._make(meter, metric)
 
-    def _made(self, meter: Meter, metric: Metric) -> Any:
-        given = (metric.name, metric.unit, metric.about)
+    def _make(self, meter: Meter, metric: Metric) -> None:
+        see = [partial(self._see, metric)]
         match metric.kind:
-            case "counter" if metric in _OBSERVED:
-                return meter.create_observable_counter(metric.name, [partial(self._see, metric)], *given[1:])
             case "counter":
-                return meter.create_counter(*given)
+                meter.create_observable_counter(metric.name, see, metric.unit, metric.about)
             case "gauge":
-                return meter.create_observable_gauge(metric.name, [partial(self._see, metric)], *given[1:])
+                meter.create_observable_gauge(metric.name, see, metric.unit, metric.about)
             case "histogram":
-                return meter.create_histogram(*given, explicit_bucket_boundaries_advisory=metric.buckets)
+                self.histograms[metric.name] = meter.create_histogram(
+                    metric.name, metric.unit, metric.about, explicit_bucket_boundaries_advisory=metric.buckets
+                )
 
     def _see(self, metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
         from opentelemetry.metrics import Observation
 
         see = self.observed.get(metric.name)
-        return [Observation(value, labels) for value, labels in (see() if see else self.levels.of(metric))]
+        return [Observation(value, labels) for value, labels in (see() if see else self.values.of(metric))]
 
 
-class _Levels:
-    """Where each gauge stands, by its labels."""
+class _Values:
+    """Where each counter and gauge stands, by its labels."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._at: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
+        self._at: dict[str, dict[frozenset[tuple[str, str]], float]] = {metric.name: {} for metric in METRICS}
+
+    def add(self, metric: Metric, amount: float, labels: dict[str, str]) -> None:
+        here, key = self._at[metric.name], frozenset(labels.items())
+        with self._lock:
+            here[key] = here.get(key, 0) + amount
 
     def put(self, metric: Metric, value: float, labels: dict[str, str]) -> None:
         with self._lock:
-            self._at.setdefault(metric.name, {})[frozenset(labels.items())] = value
+            self._at[metric.name][frozenset(labels.items())] = value
 
     def drop(self, metric: Metric, labels: dict[str, str]) -> None:
         with self._lock:
-            self._at.get(metric.name, {}).pop(frozenset(labels.items()), None)
+            self._at[metric.name].pop(frozenset(labels.items()), None)
 
     def of(self, metric: Metric) -> Seen:
         with self._lock:
-            return [(value, dict(labels)) for labels, value in self._at.get(metric.name, {}).items()]
+            return [(value, dict(labels)) for labels, value in self._at[metric.name].items()]
