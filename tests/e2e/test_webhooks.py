@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from framecue.broker.publishing import result_message
 from framecue.clock import SystemClock
@@ -20,6 +21,7 @@ from tests.contract.test_store import event
 from tests.support.fleet import Fleet, read_all
 from tests.support.paths import REPO
 from tests.support.receivers import Behaviour, WebhookReceiver
+from tests.support.servers import free_port
 from tests.support.watching import Watch, streams_on
 
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -73,6 +75,8 @@ def test_every_event_arrives_once_and_in_order_at_a_receiver_that_hangs_fails_an
             {"name": "sick", "url": sick.url, "secret": KEY, "timeout_ms": 300, "max_attempts": 1000},
             {"name": "sound", "url": sound.url, "secret": KEY},
         )
+        port = free_port()
+        hooks["FRAMECUE_TELEMETRY__METRICS_PORT"] = str(port)
         with Fleet(tmp_path, bootstrap=kafka, redis_url=redis_url, settings=hooks) as fleet:
             publish(fleet, changes(1, 4))  # before anybody reads: a new group begins at the oldest
             notifier = fleet.start("notifier")
@@ -92,6 +96,10 @@ def test_every_event_arrives_once_and_in_order_at_a_receiver_that_hangs_fails_an
             published = {r.value for r in read_all(fleet.broker, EVENTS.name)}
             assert {one.body for one in sick.accepted} == published
             assert not read_all(fleet.broker, DEADLETTER.name)
+            measured = urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30).read().decode()
+            for name in ("duration_seconds_count", "delay_seconds_count"):
+                for webhook in ("sick", "sound"):
+                    assert re.search(rf'framecue_webhook_{name}{{.*webhook="{webhook}"', measured)
             assert "of-its-own" not in notifier.last_lines(10_000)  # the query of the URL
             assert KEY not in notifier.last_lines(10_000)
 

@@ -13,7 +13,7 @@ from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message, Record
 from framecue.broker.publishing import dead_letter
 from framecue.clock import FixedClock
-from framecue.errors import DamagedMediaError, MessageError, SubtitleError
+from framecue.errors import DamagedMediaError, DeliveryError, MessageError, SubtitleError
 from framecue.errors import SetupError as Setup
 from framecue.schemas.deadletter import parse_dead_letter
 from framecue.schemas.segment import Headers
@@ -193,6 +193,13 @@ def test_an_unforeseen_error_points_at_the_log_of_its_stage(broker: MemoryBroker
     [found] = dead_letters(broker)
     assert found.letter is not None
     assert "the log of fusion" in hint(found.letter)
+
+
+def test_an_event_that_a_webhook_did_not_take_points_at_the_receiver(broker: MemoryBroker) -> None:
+    put(broker, dead_letter(record(topic="events"), "notifier.ops", DeliveryError("it answered 404")))
+    [found] = dead_letters(broker)
+    assert found.letter is not None
+    assert "mend the receiver" in hint(found.letter)
 
 
 def test_the_list_is_a_table_on_a_terminal_and_one_line_each_in_a_pipe(

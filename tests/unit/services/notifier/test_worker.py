@@ -15,11 +15,12 @@ from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message
 from framecue.broker.publishing import result_message
 from framecue.clock import FixedClock
-from framecue.errors import InternalError
+from framecue.errors import InternalError, SetupError
 from framecue.schemas.deadletter import DeadLetter, parse_dead_letter
 from framecue.schemas.event import Event
 from framecue.schemas.topics import DEADLETTER, EVENTS
-from framecue.settings import Webhook
+from framecue.settings import Settings, Webhook
+from framecue_services.notifier.__main__ import run
 from framecue_services.notifier.receiver import Answer
 from framecue_services.notifier.schedule import Schedule
 from framecue_services.notifier.worker import NotifierWorker
@@ -282,3 +283,8 @@ def test_a_stop_gives_up_nothing_and_the_next_worker_goes_on(when: str) -> None:
     notified.run()
     assert notified.receiver.taken == ids(*changes)
     assert not notified.letters
+
+
+def test_a_notifier_without_webhooks_says_how_to_write_one() -> None:
+    with pytest.raises(SetupError, match=r"(?s)webhooks:.*url: https://"):
+        run(Settings())
