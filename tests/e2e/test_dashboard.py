@@ -1,0 +1,286 @@
+"""The page in a real browser, before a real fleet: what a person does with it, and what befalls it at night."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from framecue.broker.rules import apply_rules
+from framecue.clock import SystemClock
+from framecue.schemas.event import Event
+from framecue.schemas.feedback import Feedback
+from framecue.schemas.results import read_result
+from framecue.schemas.rules import EventRule, RuleSet, SceneRule
+from framecue.schemas.segment import CueIn, SegmentHeaders, segment_headers
+from framecue.schemas.topics import EVENTS, FEEDBACK
+from framecue_services.cli.token import create_token
+from tests.support.browser import CHROMIUM, PATIENCE_MS, Colours, browsing, found_by_axe, visiting
+from tests.support.clips import make_clip
+from tests.support.fleet import Fleet, read_all
+from tests.support.servers import HOST, free_port
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
+
+SERVICES = ("ingest", "fusion", "captioner", "projector")
+SEGMENT_S = 2
+RULES = RuleSet(
+    scenes=(SceneRule(labels=("red", "green", "blue")),),
+    events=(EventRule(name="red alert", picture=("red",), combine="picture", when="early"),),
+)
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0)}
+HOSTILE = "<img src=x onerror=alert(1)> \u202egpj.exe"
+SHOWN = "<img src=x onerror=alert(1)> gpj.exe"
+AWAY = "Failed to load resource: net::ERR_|ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE"
+"""What a browser says by itself while nobody answers."""
+
+
+class Cameras:
+    """Streams that show one colour at a time, pushed as a test asks for it."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._seq: dict[str, int] = {}
+        self._clips = {
+            name: make_clip(seconds=SEGMENT_S, fps=5, size=(160, 90), gop=10, pattern=lambda i, at, c=rgb: _flat(c))
+            for name, rgb in COLOURS.items()
+        }
+
+    def show(self, stream: str, *colours: str, said: str | None = None) -> None:
+        for colour in colours:
+            seq = self._seq.get(stream, 0)
+            self._seq[stream] = seq + 1
+            start_ms = 1_000 * SEGMENT_S * seq
+            cues = (CueIn(start_ms=start_ms + 200, end_ms=start_ms + 1_500, text=said),) if said else ()
+            headers = SegmentHeaders(session=f"s-{stream}", seq=seq, start=Fraction(SEGMENT_S * seq), cues=cues)
+            self._fleet.push(stream, self._clips[colour], headers=segment_headers(headers), flush=False)
+        self._fleet.flush()
+
+
+def _flat(colour: tuple[int, int, int]):  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    return np.full((90, 160, 3), colour, np.uint8)
+
+
+@dataclass(frozen=True)
+class House:
+    """The fleet, whom it serves, and two doors: one open, one that asks for a token."""
+
+    fleet: Fleet
+    cameras: Cameras
+    browser: Browser
+    open: str
+    locked: str
+
+    def published(self, topic: str) -> list[bytes]:
+        return [record.value or b"" for record in read_all(self.fleet.broker, topic)]
+
+    def event_ids(self, stream: str, rule: str) -> set[str]:
+        """The events of that rule that are in the topic."""
+        events = [read_result(EVENTS.name, value) for value in self.published(EVENTS.name)]
+        return {one.id for one in events if isinstance(one, Event) and (one.stream, one.rule) == (stream, rule)}
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, kafka: str, redis_url: str) -> Iterator[House]:
+    """One fleet for all of these tests, which use streams of their own."""
+    folder: Path = tmp_path_factory.mktemp("dashboard")
+    ports = {"off": free_port(), "on": free_port()}
+    settings = {
+        "FRAMECUE_PRIVACY__FACES": "off",
+        "FRAMECUE_ANALYSIS__CAPTION_EVERY_MS": "1000",
+        "FRAMECUE_GATEWAY__REQUESTS_PER_SECOND": "10000",
+        "FRAMECUE_GATEWAY__REQUEST_BURST": "10000",
+    }
+    with Fleet(folder, bootstrap=kafka, redis_url=redis_url, settings=settings) as fleet, browsing() as browser:
+        apply_rules(fleet.broker, RULES)
+        for name in SERVICES:
+            fleet.start(name)
+        for slot, (auth, port) in enumerate(ports.items()):
+            own = {"FRAMECUE_GATEWAY__AUTH": auth, "FRAMECUE_GATEWAY__PORT": str(port)}
+            fleet.start("gateway", str(slot), settings=own)
+        fleet.until(fleet.ready, what="all services ready", within_s=120)
+        yield House(
+            fleet, Cameras(fleet), browser, open=f"http://{HOST}:{ports['off']}", locked=f"http://{HOST}:{ports['on']}"
+        )
+
+
+def test_a_person_sees_streams_appear_opens_one_judges_an_event_and_types_a_line(house: House) -> None:
+    """The whole way of a first visit, without one reload."""
+    with visiting(house.browser, house.open) as visit:
+        page = visit.page
+        page.goto("/")
+        expect(page.get_by_role("status")).to_have_text("live", timeout=PATIENCE_MS)
+        house.cameras.show("lobby", "green", "green", "green", said="quiet so far")
+        tile = page.locator('.tile[data-stream="lobby"]')
+        expect(tile).to_contain_text("green", timeout=PATIENCE_MS)
+        expect(tile).to_contain_text("quiet so far", timeout=PATIENCE_MS)
+        _assert_decoded(page, '.tile[data-stream="lobby"] img')
+
+        page.get_by_role("link", name="lobby").click()
+        expect(page).to_have_url(f"{house.open}/streams/lobby")
+        house.cameras.show("lobby", "red", "red", "green", "green", said=HOSTILE)
+        row = page.locator(".stream-events .event-row", has_text="red alert")
+        expect(row).to_have_count(1, timeout=PATIENCE_MS)
+        expect(page.locator(".subtitles")).to_contain_text(SHOWN)
+
+        row.click()
+        drawer = page.get_by_role("complementary", name="Event red alert")
+        _assert_decoded(page, ".drawer .gallery img")
+        expect(drawer).to_contain_text("by picture alone: picture")
+        drawer.get_by_placeholder("A note, if you like").fill("it was a red door")
+        drawer.get_by_role("button", name="Right").click()
+        expect(drawer).to_contain_text("Stored, thank you.", timeout=PATIENCE_MS)
+        expect(drawer.locator(".feedback")).to_contain_text("it was a red door")
+        (feedback,) = [Feedback.model_validate_json(value) for value in house.published(FEEDBACK.name)]
+        assert (feedback.verdict, feedback.note, feedback.by) == ("right", "it was a red door", "everybody")
+        assert {feedback.event} == house.event_ids("lobby", "red alert")
+
+        page.keyboard.press("Escape")
+        expect(drawer).to_have_count(0)
+        page.locator(".plot [data-event]").first.click()  # the same event, by the timeline
+        expect(drawer).to_be_visible()
+        assert f"event={_escaped(feedback.event or '')}" in page.url
+        page.keyboard.press("Escape")
+
+        page.get_by_placeholder("Type a line as it is said now").fill("a typed line")
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(".say")).to_contain_text("Sent", timeout=PATIENCE_MS)
+        house.cameras.show("lobby", "green", "green")
+        expect(page.locator(".say")).to_contain_text("Joined to the window at", timeout=PATIENCE_MS)
+        expect(page.locator(".subtitles ol")).to_contain_text("a typed line")
+        visit.assert_clean()
+
+
+def test_the_page_says_that_the_gateway_is_away_and_loses_no_event_when_it_is_back(house: House) -> None:
+    """What is published while nobody hands it on is there afterwards, without a reload and without doing anything."""
+    gateway = house.fleet.worker("gateway", "0")
+    house.cameras.show("night", "green", "red", "green", "green")
+    with visiting(house.browser, house.open) as visit:
+        page = visit.page
+        page.goto("/events?stream=night&rule=%3Dred+alert")
+        rows = page.locator(".feed .event-row")
+        expect(rows).to_have_count(1, timeout=PATIENCE_MS)
+        page.evaluate("window.isTheSame = true")
+        gateway.kill()
+        expect(page.locator(".live")).to_contain_text("reconnecting since", timeout=PATIENCE_MS)
+        expect(page.get_by_role("alert")).to_contain_text("The gateway does not answer.", timeout=PATIENCE_MS)
+        house.cameras.show("night", "red", "green", "green", "red", "green", "green")
+        house.fleet.until(lambda: len(house.event_ids("night", "red alert")) == 3, what="three events")
+        house.fleet.until(lambda: gateway.ready, what="the gateway's return")
+        expect(page.get_by_role("status").first).to_have_text("live", timeout=PATIENCE_MS)
+        expect(page.get_by_role("alert")).to_have_count(0)
+        expect(rows).to_have_count(3, timeout=PATIENCE_MS)
+        shown = {row.get_attribute("data-event-id") for row in rows.all()}
+        assert shown == house.event_ids("night", "red alert")
+        assert page.evaluate("window.isTheSame"), "the page was loaded again"
+        visit.assert_clean(but=AWAY)
+
+
+def test_a_token_opens_the_page_and_shows_its_streams_alone(house: House) -> None:
+    now_ms = SystemClock().now_ms()
+    _, secret = create_token(house.fleet.broker, "lab", scope="read", streams=("lab-*",), now_ms=now_ms)
+    house.cameras.show("lab-1", "green", "green")
+    house.cameras.show("attic", "green", "green")
+    house.fleet.until(lambda: {"lab-1", "attic"} <= set(house.fleet.store.streams()), what="both streams")
+    with visiting(house.browser, house.locked) as visit:
+        page = visit.page
+        page.goto("/streams/lab-1")
+        token = page.get_by_label("Token")
+        token.fill("fc_wrong")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("alert")).to_contain_text("This token is not known")
+        token.fill(secret)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("heading", name="lab-1")).to_be_visible(timeout=PATIENCE_MS)
+        assert secret not in page.url
+        assert page.evaluate("document.cookie") == "", "a script can read the session"
+        expect(page.get_by_placeholder("Type a line as it is said now")).to_have_count(0)  # it may read only
+        page.get_by_role("link", name="All streams").click()
+        expect(page.locator(".tile[data-stream]")).to_have_count(1, timeout=PATIENCE_MS)
+        page.goto("/streams/attic")
+        expect(page.get_by_role("heading", name="No such stream")).to_be_visible(timeout=PATIENCE_MS)
+        page.get_by_role("button", name="Log out").click()
+        expect(token).to_be_visible()
+        visit.assert_clean(but=r"status of 40[14]")  # 401 before the login, and 404 in the attic
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(house: House, colours: Colours) -> None:
+    house.cameras.show(f"axe-{colours}", "green", "red", "green", "green", said="hello")
+    event = house.fleet.until(lambda: next(iter(house.event_ids(f"axe-{colours}", "red alert")), None), what="event")
+    found: dict[str, list[str]] = {}
+    with visiting(house.browser, house.open, colours=colours, with_axe=True) as visit:
+        page = visit.page
+        for path, shows in (
+            ("/", f'.tile[data-stream="axe-{colours}"] img'),
+            (f"/streams/axe-{colours}", ".plot [data-event]"),
+            (f"/streams/axe-{colours}?event={_escaped(event)}", ".drawer .gallery img"),
+            ("/events", ".feed .event-row img"),
+            (f"/events/{event.replace(' ', '%20')}", ".drawer .gallery img"),
+            ("/rules", ".card"),
+            ("/nowhere-at-all", ""),
+        ):
+            page.goto(path if shows else "/streams/nobody")
+            page.locator(shows or ".empty").first.wait_for()
+            found[path] = found_by_axe(page)
+        page.keyboard.press("?")
+        page.locator("dialog[open]").wait_for()
+        found["help"] = found_by_axe(page)
+    with visiting(house.browser, house.locked, colours=colours, with_axe=True) as visit:
+        visit.page.goto("/")
+        visit.page.get_by_label("Token").wait_for()
+        found["login"] = found_by_axe(visit.page)
+    assert {path: what for path, what in found.items() if what} == {}
+
+
+@pytest.mark.parametrize("path", ["/", "/streams/thin", "/events", "/rules"])
+def test_nothing_is_wider_than_a_narrow_screen(house: House, path: str) -> None:
+    """A page that scrolls sideways hides what stands at its right."""
+    house.cameras.show("thin", "green", "red", "green", said="averylongwordwithoutanyblankinit" * 6)
+    with visiting(house.browser, house.open, size=(360, 740)) as visit:
+        visit.page.goto(path)
+        visit.page.locator("main h1").wait_for()
+        expect(visit.page.get_by_role("status").first).to_have_text("live", timeout=PATIENCE_MS)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
+        visit.assert_clean()
+
+
+def test_keys_lead_through_the_page(house: House) -> None:
+    """Nothing needs a mouse: a tile, its stream, a window of its timeline, and back."""
+    house.cameras.show("keys", "green", "green", "green")
+    with visiting(house.browser, house.open) as visit:
+        page = visit.page
+        page.goto("/?q=keys")
+        page.locator('.tile[data-stream="keys"] .tile-link').wait_for()
+        page.keyboard.press("j")
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(f"{house.open}/streams/keys")
+        page.locator(".plot svg").wait_for()
+        page.keyboard.press("t")
+        page.keyboard.press("ArrowLeft")
+        expect(page.get_by_role("complementary")).to_contain_text("Window")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("complementary")).to_have_count(0)
+        page.keyboard.press("Escape")
+        expect(page).to_have_url(f"{house.open}/")
+        page.keyboard.press("e")
+        expect(page).to_have_url(f"{house.open}/events")
+        visit.assert_clean()
+
+
+def _escaped(event: str) -> str:
+    """An event's id as a parameter of the page's address."""
+    return event.replace("/", "%2F").replace(" ", "+")
+
+
+def _assert_decoded(page: Page, selector: str) -> None:
+    """There is a picture, and the browser could read it."""
+    page.locator(selector).first.wait_for()
+    page.wait_for_function("s => document.querySelector(s).naturalWidth > 0", arg=selector)
+    assert page.evaluate("s => document.querySelector(s).naturalWidth", selector) > 0
