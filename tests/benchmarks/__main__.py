@@ -7,10 +7,12 @@ from tests.benchmarks import (
     bench_embed,
     bench_faces,
     bench_fold,
+    bench_gateway,
     bench_ingest,
     bench_latency,
     bench_start,
     bench_store,
+    bench_telemetry,
 )
 from tests.benchmarks.report import show
 
@@ -22,7 +24,9 @@ show(
         *bench_fold.run(),
         *bench_start.run(),
         *bench_store.run(),
+        *bench_telemetry.run(),
         *bench_delivery.run(),
         *bench_latency.run(),
+        *bench_gateway.run(),
     ]
 )

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"av", "torch", "torchvision", "transformers", "onnxruntime", "kafka", "confluent_kafka", "redis"}
+HEAVY = {"av", "torch", "torchvision", "transformers", "onnxruntime", "kafka", "confluent_kafka", "redis", "opentelemetry", "grpc"}
 
 
 @pytest.mark.parametrize(
