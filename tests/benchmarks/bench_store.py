@@ -30,7 +30,7 @@ STREAMS, WINDOWS, BATCH, ROUNDS = 64, 60, 32, 5
 
 def run() -> list[Row]:
     """The median over pairs run back to back."""
-    results = [one for window in range(WINDOWS) for n in range(STREAMS) for one in _results(f"cam{n}", window)]
+    results = [one for window in range(WINDOWS) for n in range(STREAMS) for one in results_of(f"cam{n}", window)]
     with (
         tempfile.TemporaryDirectory() as folder,
         running(new_redis(Path(folder))) as server,
@@ -65,7 +65,7 @@ def _bare(client: redis.Redis, batch: Sequence[PublishedResult]) -> None:
     pipe.execute()
 
 
-def _results(stream: str, window: int) -> list[PublishedResult]:
+def results_of(stream: str, window: int) -> list[PublishedResult]:
     start_ms, frames = 2000 * window, tuple(FrameRef(partition=0, offset=window, index=i, at_ms=0) for i in range(4))
     words = (JoinedCue(start_ms=start_ms, end_ms=start_ms + 1800, text="Mind the bicycle over there!", source="text"),)
     annotation = Annotation(
