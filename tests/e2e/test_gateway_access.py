@@ -432,7 +432,7 @@ def test_without_a_right_token_no_route_tells_anything(worlds: Worlds, what: str
         if (method, path) == ("POST", "/v1/session"):
             continue
         client = TestClient(
-            worlds.full.app, client=(f"192.0.2.{number % 250}", 50_000)
+            worlds.full.app, client=(f"192.0.{number // 250}.{number % 250}", 50_000)
         )  # each address may be wrong ten times
         answer = client.request(method, path, headers=sent)
         assert answer.status_code == 401, (method, path)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -70,21 +68,14 @@ class Access:
     Raises SetupError where the settings would let the whole network in without a token.
     """
 
-    def __init__(
-        self,
-        settings: GatewaySettings,
-        tokens: TokenRegistry,
-        *,
-        clock: Clock,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, settings: GatewaySettings, tokens: TokenRegistry, *, clock: Clock) -> None:
         if settings.auth == "off" and not is_loopback(settings.host):
             raise SetupError(
                 f"gateway.auth is off, and gateway.host {settings.host} can be reached from other machines; set "
                 "gateway.host to 127.0.0.1, or gateway.auth to on and make tokens with `framecue token create`"
             )
         self.settings = settings
-        self._tokens, self._clock, self._monotonic = tokens, clock, monotonic
+        self._tokens, self._clock = tokens, clock
         secret = settings.session_secret
         self._sessions = Sessions(
             None if secret is None else secret.get_secret_value(), length_ms=round(settings.session_hours * 3_600_000)
@@ -166,14 +157,14 @@ class Access:
             raise refusal(503, "not_known_yet", detail, {"Retry-After": "2"})
 
     def _wrong_token(self, reason: Reason, detail: str, request: HTTPConnection) -> Problem:
-        wait_s = self._wrong.take(_caller(request), now_s=self._monotonic())
+        wait_s = self._wrong.take(_caller(request), now_s=self._clock.now_ms() / 1_000)
         if wait_s:
             detail = "too many wrong tokens from this address"
             return refusal(429, "too_many_wrong", detail, {"Retry-After": str(math.ceil(wait_s))})
         return refusal(401, reason, detail, {"WWW-Authenticate": f'{_ASK}, error="invalid_token"'})
 
     def _count(self, caller: str) -> None:
-        wait_s = self._requests.take(caller, now_s=self._monotonic())
+        wait_s = self._requests.take(caller, now_s=self._clock.now_ms() / 1_000)
         if wait_s:
             detail = f"more than {self.settings.requests_per_second:g} requests a second"
             raise refusal(429, "too_many", detail, {"Retry-After": str(math.ceil(wait_s))})

@@ -24,7 +24,7 @@ class _Bucket:
 
 
 class Limiter:
-    """A bucket for each caller. Time is handed in, from a clock that never goes back."""
+    """A bucket for each caller. Time is handed in; a clock may be set: back gives nothing, forward a full bucket."""
 
     def __init__(self, *, per_second: float, burst: int, most_callers: int = MOST_CALLERS) -> None:
         self._per_second, self._burst, self._most = per_second, burst, most_callers
@@ -33,7 +33,7 @@ class Limiter:
     def take(self, caller: str, *, now_s: float) -> float:
         """0 where it may pass; else the seconds until one may, and nothing was taken."""
         bucket = self._buckets.pop(caller, None) or _Bucket(self._burst, now_s)
-        bucket.level = min(self._burst, bucket.level + (now_s - bucket.at_s) * self._per_second)
+        bucket.level = min(self._burst, bucket.level + max(0.0, now_s - bucket.at_s) * self._per_second)
         bucket.at_s = now_s
         self._buckets[caller] = bucket  # at the end: it was heard of last
         if len(self._buckets) > self._most:

@@ -429,6 +429,8 @@ def test_a_token_has_so_many_requests_and_what_needs_none_has_no_limit(reasons: 
     assert (detail(refused), int(refused.headers["retry-after"])) == ("more than 0.5 requests a second", 2)
     assert tv.get("/v1/session").status_code == 200, "another token, though from the same address"
     assert [lab.get("/healthz").status_code for _ in range(5)] == [200] * 5
+    desk.clock.advance(2_000)
+    assert lab.get("/v1/session").status_code == 200, "as it was told"
     assert set(reasons) == {"too_many"}
 
 

@@ -21,6 +21,13 @@ def test_a_bucket_is_never_fuller_than_full() -> None:
     assert [limiter.take("a", now_s=10_000.0) > 0 for _ in range(3)] == [False, False, True]
 
 
+def test_a_clock_that_is_set_back_refuses_nobody_for_longer() -> None:
+    limiter = Limiter(per_second=1, burst=2)
+    limiter.take("a", now_s=1_000.0)
+    assert [limiter.take("a", now_s=0.0), limiter.take("a", now_s=0.0)] == [0, 1]
+    assert limiter.take("a", now_s=1.0) == 0
+
+
 def test_callers_do_not_share() -> None:
     limiter = Limiter(per_second=1, burst=1)
     assert [limiter.take(caller, now_s=0.0) > 0 for caller in ("a", "b", "a", "c")] == [False, False, True, False]
