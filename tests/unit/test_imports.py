@@ -7,7 +7,10 @@ import sys
 
 import pytest
 
-HEAVY = {"av", "torch", "torchvision", "transformers", "onnxruntime", "kafka", "confluent_kafka", "redis", "opentelemetry", "grpc"}
+HEAVY = {
+    "av", "torch", "torchvision", "transformers", "onnxruntime", "kafka", "confluent_kafka", "redis", "opentelemetry",
+    "grpc",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
