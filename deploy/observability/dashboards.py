@@ -218,7 +218,7 @@ OVERVIEW = Dashboard(
                     (
                         Query(or_zero("sum(framecue:dead_letters:increase15m)"), "dead letters"),
                         Query(or_zero("sum(framecue:faults:increase15m)"), "faults"),
-                        Query(or_zero("sum(framecue:webhook_given_up:increase15m)"), "webhooks"),
+                        Query(or_zero('sum(framecue:webhook_given_up:increase15m{reason!="skipped"})'), "webhooks"),
                     ),
                 ),
             ),

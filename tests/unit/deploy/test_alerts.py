@@ -437,7 +437,10 @@ ROWS = (
         labels={"webhook": "desk", "reason": "refused"},
         says="Events for the webhook desk that were given up in 15 minutes: 1 (refused).",
     ),
-    Row("FrameCueWebhookGivenUp", "last week's", {GIVEN_UP: "7x30"}),
+    Row(
+        "FrameCueWebhookGivenUp", "last week's; and what was too old for a webhook that is new",
+        {GIVEN_UP: "7x30", GIVEN_UP.replace("refused", "skipped"): "_x20 500x10"},
+    ),
     Row(
         "FrameCueWebhookGivenUp", "a new webhook leaves out what is old",
         {GIVEN_UP.replace("refused", "skipped"): "_x20 900x10"},
