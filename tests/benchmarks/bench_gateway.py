@@ -1,9 +1,9 @@
 """What one gateway bears: 500 who listen and 300 requests a second, while 50 results a second are published.
 
 A real Kafka, a real Redis, `framecue run gateway` and the load, each a process of its own, all on this machine.
-Requests are those of dashboards, in turns: the wall, one stream now, its timeline, its events, the feed. A delay is from
-a result's `published_at`, stamped as it is handed to Kafka, to the listener that reads it. Beside it, asked alike but for
-the listeners: a bare Starlette application on uvicorn that says hello.
+Requests are those of dashboards, in turns: the wall, one stream now, its timeline, its events, the feed. A delay is
+from a result's `published_at`, stamped as it is handed to Kafka, to the listener that reads it. Beside it, asked alike
+but for the listeners: a bare Starlette application on uvicorn that says hello.
 """
 
 from __future__ import annotations

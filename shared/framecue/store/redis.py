@@ -29,6 +29,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import unquote
@@ -66,6 +67,8 @@ from framecue.timeline import parse_rfc3339
 R = TypeVar("R", Annotation, Event)
 Command: TypeAlias = tuple[str | bytes | int, ...]
 
+READ_KEPT = 2_000
+"""Results that are not read again where they come again, as the latest ones of a wall do: 40 MB at most."""
 CONNECT_S, ANSWER_S = 2.0, 5.0
 """How long Redis may take: on one machine or in one data centre a hundred times what it needs."""
 _GROUPS = f"{flat.CAPTION}|{flat.OPEN_EVENTS}"
@@ -413,7 +416,13 @@ def _latest(answers: Sequence[Any]) -> Latest | None:
 def _read(members: Sequence[bytes], kind: type[R]) -> tuple[R, ...]:
     """The results in members of `timeline` or `events`, whose JSON stands behind the last of so many spaces."""
     spaces = 4 if kind is Annotation else 6
-    return tuple(kind.model_validate_json(member.split(b" ", spaces)[-1]) for member in members)
+    return tuple(_result(kind, member.split(b" ", spaces)[-1]) for member in members)
+
+
+@lru_cache(READ_KEPT)
+def _result(kind: type[R], data: bytes) -> R:
+    """The result that `data` is. It cannot change, so whoever asks for the same is given the same."""
+    return kind.model_validate_json(data)
 
 
 def _published_ms(result: PublishedResult, now_ms: int) -> int:
