@@ -17,13 +17,11 @@ from framecue_services.notifier.receiver import Receiver
 from framecue_services.notifier.schedule import Schedule
 from framecue_services.notifier.worker import NotifierWorker
 
-NONE = """no webhook is configured, so there is nothing to run; write one into framecue.yaml:
-notifier:
-  webhooks:
-    - name: ops
-      url: https://example.com/framecue
-      secret: whsec_...   # echo whsec_$(openssl rand -base64 32)
-      rules: [goal]"""
+NONE = (
+    "no webhook is configured, so there is nothing to run; write one into framecue.yaml, such as "
+    "`notifier: {webhooks: [{name: ops, url: 'https://example.com/framecue', rules: [goal], secret: whsec_...}]}`, "
+    "with a secret made by `echo whsec_$(openssl rand -base64 32)`"
+)
 
 
 def run(settings: Settings) -> None:

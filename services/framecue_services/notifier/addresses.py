@@ -58,7 +58,8 @@ def places(host: str, port: int, *, private: Private, resolve: Resolve = resolve
     if private == "refuse":
         for place in found:
             if not is_public(place.ip):
-                raise PrivateAddressError(f"{host} leads to {place.ip}, which is no public address")
+                leads = host if host == place.ip else f"{host} leads to {place.ip}, which"
+                raise PrivateAddressError(f"{leads} is no public address")
     if not found:
         raise OSError(errno.EADDRNOTAVAIL, "its name has no address")
     return found
