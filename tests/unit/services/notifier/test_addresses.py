@@ -59,7 +59,7 @@ def named(*addresses: str) -> Sequence[Place]:
 )
 def test_a_name_that_leads_inside_is_refused_unless_that_is_allowed(addresses: tuple[str, ...]) -> None:
     found = named(*addresses)
-    with pytest.raises(PrivateAddressError, match="leads to .*, which is no public address"):
+    with pytest.raises(PrivateAddressError, match=r"leads to .*, which is no public address"):
         places("hooks.example", 443, private="refuse", resolve=lambda *_: found)
     assert places("hooks.example", 443, private="allow", resolve=lambda *_: found) == found
 
