@@ -172,7 +172,7 @@ class EventRule(Wire):
 class RuleSet(Wire):
     """Everything that is looked for, as of one moment."""
 
-    scenes: tuple[SceneRule, ...] = ()
+    scenes: Annotated[tuple[SceneRule, ...], Field(max_length=1000)] = ()
     events: Annotated[tuple[EventRule, ...], Field(max_length=1000)] = ()
 
     @model_validator(mode="after")

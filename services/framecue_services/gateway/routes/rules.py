@@ -100,4 +100,4 @@ def _rules(body: bytes, content_type: str) -> RuleSet:
     try:
         return RuleSet.model_validate_json(text)
     except ValidationError as e:
-        raise RulesError(first_error(e)) from e
+        raise RulesError(first_error(e).replace("Value error, ", "")) from e
