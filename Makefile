@@ -7,7 +7,7 @@ STAMP := .venv/.framecue-installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo up down test check chaos bench schemas constraints clean
+.PHONY: help setup demo up down test check chaos bench schemas dashboard constraints clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -38,6 +38,8 @@ check: setup ## style, types, import rules, generated files: what must hold befo
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m framecue.schemas.export --check deploy/schemas
 	$(BIN)/python -m framecue.settings --check deploy/.env.example
+	$(BIN)/python deploy/observability/dashboards.py --check
+	$(BIN)/python deploy/observability/metrics_page.py --check
 
 chaos: setup ## 10 minutes of streams while workers, broker and Redis are killed; then every record is checked
 	$(BIN)/python -m tests.chaos
@@ -45,9 +47,15 @@ chaos: setup ## 10 minutes of streams while workers, broker and Redis are killed
 bench: setup ## ratios against bare decoding, bare forwards and bare Kafka
 	$(BIN)/python -m tests.benchmarks
 
-schemas: setup ## write deploy/schemas and deploy/.env.example again
+schemas: setup ## write what is generated again: deploy/schemas, deploy/.env.example, Grafana's dashboards, the page of metrics
 	$(BIN)/python -m framecue.schemas.export deploy/schemas
 	$(BIN)/python -m framecue.settings deploy/.env.example
+	$(BIN)/python deploy/observability/dashboards.py
+	$(BIN)/python deploy/observability/metrics_page.py
+
+dashboard: ## build the gateway's page again from its sources; needs node and npm
+	npm --prefix services/framecue_services/gateway/dashboard ci --no-fund --no-audit
+	npm --prefix services/framecue_services/gateway/dashboard run build
 
 constraints: setup ## write constraints.txt again from what .venv holds
 	$(BIN)/python .ci/constraints.py > constraints.txt.new && mv constraints.txt.new constraints.txt
