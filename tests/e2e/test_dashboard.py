@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from framecue.broker.rules import apply_rules
 from framecue.clock import SystemClock
@@ -77,6 +77,10 @@ class House:
     open: str
     locked: str
 
+    def until_shown(self, locator: Locator, *, count: int = 1) -> None:
+        """Returns when the page shows it. Workers that a busy machine had thrown out come back meanwhile."""
+        self.fleet.until(lambda: locator.count() == count, what=f"{count} of {locator}")
+
     def published(self, topic: str) -> list[bytes]:
         return [record.value or b"" for record in read_all(self.fleet.broker, topic)]
 
@@ -118,15 +122,14 @@ def test_a_person_sees_streams_appear_opens_one_judges_an_event_and_types_a_line
         expect(page.get_by_role("status")).to_have_text("live", timeout=PATIENCE_MS)
         house.cameras.show("lobby", "green", "green", "green", said="quiet so far")
         tile = page.locator('.tile[data-stream="lobby"]')
-        expect(tile).to_contain_text("green", timeout=PATIENCE_MS)
-        expect(tile).to_contain_text("quiet so far", timeout=PATIENCE_MS)
+        house.until_shown(tile.filter(has_text="green").filter(has_text="quiet so far"))
         _assert_decoded(page, '.tile[data-stream="lobby"] img')
 
         page.get_by_role("link", name="lobby").click()
         expect(page).to_have_url(f"{house.open}/streams/lobby")
         house.cameras.show("lobby", "red", "red", "green", "green", said=HOSTILE)
         row = page.locator(".stream-events .event-row", has_text="red alert")
-        expect(row).to_have_count(1, timeout=PATIENCE_MS)
+        house.until_shown(row)
         expect(page.locator(".subtitles")).to_contain_text(SHOWN)
 
         row.click()
@@ -152,7 +155,7 @@ def test_a_person_sees_streams_appear_opens_one_judges_an_event_and_types_a_line
         page.get_by_role("button", name="Send").click()
         expect(page.locator(".say")).to_contain_text("Sent", timeout=PATIENCE_MS)
         house.cameras.show("lobby", "green", "green")
-        expect(page.locator(".say")).to_contain_text("Joined to the window at", timeout=PATIENCE_MS)
+        house.until_shown(page.locator(".say", has_text="Joined to the window at"))
         expect(page.locator(".subtitles ol")).to_contain_text("a typed line")
         visit.assert_clean()
 
@@ -165,7 +168,7 @@ def test_the_page_says_that_the_gateway_is_away_and_loses_no_event_when_it_is_ba
         page = visit.page
         page.goto("/events?stream=night&rule=%3Dred+alert")
         rows = page.locator(".feed .event-row")
-        expect(rows).to_have_count(1, timeout=PATIENCE_MS)
+        house.until_shown(rows)
         page.evaluate("window.isTheSame = true")
         gateway.kill()
         expect(page.locator(".live")).to_contain_text("reconnecting since", timeout=PATIENCE_MS)
@@ -224,10 +227,10 @@ def test_axe_finds_nothing_serious_on_any_page(house: House, colours: Colours) -
             ("/events", ".feed .event-row img"),
             (f"/events/{event.replace(' ', '%20')}", ".drawer .gallery img"),
             ("/rules", ".card"),
-            ("/nowhere-at-all", ""),
+            ("/streams/nobody", ".empty"),
         ):
-            page.goto(path if shows else "/streams/nobody")
-            page.locator(shows or ".empty").first.wait_for()
+            page.goto(path)
+            page.locator(shows).first.wait_for()
             found[path] = found_by_axe(page)
         page.keyboard.press("?")
         page.locator("dialog[open]").wait_for()
@@ -257,11 +260,11 @@ def test_keys_lead_through_the_page(house: House) -> None:
     with visiting(house.browser, house.open) as visit:
         page = visit.page
         page.goto("/?q=keys")
-        page.locator('.tile[data-stream="keys"] .tile-link').wait_for()
+        house.until_shown(page.locator('.tile[data-stream="keys"] .tile-link'))
         page.keyboard.press("j")
         page.keyboard.press("Enter")
         expect(page).to_have_url(f"{house.open}/streams/keys")
-        page.locator(".plot svg").wait_for()
+        page.locator(".plot .ribbon").first.wait_for()  # there are windows to choose
         page.keyboard.press("t")
         page.keyboard.press("ArrowLeft")
         expect(page.get_by_role("complementary")).to_contain_text("Window")

@@ -1,7 +1,7 @@
 // The frame around every page: where one can go, who one is, whether the picture is live, and what one must know.
 
 import { useComputed, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useErrorBoundary, useRef } from "preact/hooks";
 import { api, inWords, Problem } from "./api.ts";
 import { EventsPage } from "./eventsview.tsx";
 import { useKeys } from "./keyboard.ts";
@@ -45,17 +45,25 @@ function Frame() {
         <button type="button" class="quiet" aria-label="Keys and help" onClick={() => help.current?.showModal()}>?</button>
       </header>
       <Notices />
-      <main id="main" tabIndex={-1}>
-        {here.page === "wall" ? <Wall /> : null}
-        {here.page === "stream" ? <StreamPage key={here.stream} stream={here.stream} /> : null}
-        {here.page === "events" ? <EventsPage open={here.event} /> : null}
-        {here.page === "rules" ? <RulesPage /> : null}
-        {here.page === "nowhere" ? <Empty title="There is no such page"><a class="button" href="/">To the wall</a></Empty> : null}
-      </main>
+      <main id="main" tabIndex={-1}><PageOf key={here.page === "stream" ? here.stream : here.page} /></main>
       <p class="hidden" aria-live="polite">{announcement.value}</p>
       <Help dialog={help} />
     </>
   );
+}
+
+/** The page that the address means; a fault of ours on one page leaves the way to the others. */
+function PageOf() {
+  const [fault] = useErrorBoundary((e) => console.error(e));
+  const here = route.value;
+  if (fault) return <Empty title="This page failed"><p>{inWords(fault)}</p><button type="button" onClick={() => location.reload()}>Load it again</button></Empty>;
+  switch (here.page) {
+    case "wall": return <Wall />;
+    case "stream": return <StreamPage stream={here.stream} />;
+    case "events": return <EventsPage open={here.event} />;
+    case "rules": return <RulesPage />;
+    case "nowhere": return <Empty title="There is no such page"><a class="button" href="/">To the wall</a></Empty>;
+  }
 }
 
 function isHere(to: string, page: string): boolean {
