@@ -22,8 +22,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 FOLDER = Path(__file__).parent
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 MAX_BYTES = 300_000
-COLOURS = 192
-"""Of a picture's palette: what a page needs, and half of the bytes."""
 SETTLED_MS = 4_000
 """Until what arrives has arrived: pictures, and a window or two."""
 PATIENCE_MS = 60_000
@@ -83,11 +81,11 @@ def _taken(browser: Browser, origin: str, shot: Shot, token: str) -> bytes:
 
 
 def _write(path: Path, png: bytes) -> None:
-    """The picture with a palette: a page has few colours."""
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    """The picture, packed as well as can be without losing anything."""
+    Image.open(io.BytesIO(png)).convert("RGB").save(path, optimize=True)
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise SystemExit(f"{path.name} has {size} bytes, more than {MAX_BYTES}: take it of less, or with fewer colours")
+        raise SystemExit(f"{path.name} has {size} bytes, more than {MAX_BYTES}: take it of less")
     sys.stdout.write(f"{path.name}  {size // 1000} kB\n")
 
 

@@ -4,7 +4,7 @@ import type { Annotation, Caption, Event, Result, StreamItem } from "./wire.ts";
 import { isOpen, said, visible } from "./words.ts";
 
 /** Events whose last sequence is remembered, so that a repeat of one that ended does not open it again. */
-export const KNOWN_MAX = 128;
+export const KNOWN_MAX = 32;
 
 export interface Words { text: string; epoch: number; start_ms: number; revision: number; lag_ms: number | null }
 

@@ -12,6 +12,10 @@ import type { Annotation, Event } from "./wire.ts";
 import { clock, eventName, isBuiltIn, isProvisional, said, score, sides, textState, visible } from "./words.ts";
 
 const SHOWN_AT_FIRST_MS = 180_000;
+/** Characters of a label that say something; fewer are noise. */
+const LABEL_LEAST = 7;
+/** Room that the text of a tick takes, px. */
+const TICK_TEXT = 44;
 const AXIS = 22, RIBBON = 28, WORDS = 14, LANE = 22, NAMED_LANE = 36, CHART = 120, GAP = 8, GUTTER = 116, NARROW = 560;
 const TABLE_MAX = 200;
 const ZOOM_STEP = 1.5;
@@ -177,7 +181,7 @@ function Drawing({ windows, events, view, width, gutter, end, settled, rule, cho
       </defs>
       {gutter ? <Gutter rows={rows} rule={rule} lanesTop={lanesTop} chartTop={chartTop} /> : null}
       <g transform={`translate(${gutter} 0)`} clip-path="url(#plot)">
-        {ticks(view, width).map((at) => <g key={at}><line class="tick" x1={x(at)} x2={x(at)} y1={AXIS - 4} y2={height} /><text class="tick-text" x={x(at) + 4} y={14}>{clock(at)}</text></g>)}
+        {ticks(view, width).map((at) => <g key={at}><line class="tick" x1={x(at)} x2={x(at)} y1={AXIS - 4} y2={height} />{x(at) < width - TICK_TEXT ? <text class="tick-text" x={x(at) + 4} y={14}>{clock(at)}</text> : null}</g>)}
         {within(runs(windows, (one) => one.scene?.label ?? "", (one) => one.scene?.score ?? 0), view).map((run) => run.key ? <Scene key={run.start} label={run.key} {...box(run)} /> : null)}
         {within(runs(windows, (one) => one.text.state), view).map((run) => <rect key={run.start} class={`words words-${run.key}`} {...box(run)} y={AXIS + RIBBON + GAP} height={WORDS - 6} rx="2"><title>{textState(run.key)}</title></rect>)}
         {rule && !gutter ? <text class="row-name is-rule" x="2" y={chartTop - 3}>{visible(rule)}</text> : null}
@@ -234,7 +238,7 @@ function Scene({ label, x, width }: { label: string; x: number; width: number })
   return (
     <g>
       <rect class={`ribbon ${sceneClass(label)}`} x={x} y={AXIS} width={Math.max(1, width - 1)} height={RIBBON} rx="3"><title>{text}</title></rect>
-      {fitting >= 3 ? <text class="ribbon-text" x={Math.max(x, 0) + 6} y={AXIS + 18}>{text.length > fitting ? `${text.slice(0, fitting - 1)}…` : text}</text> : null}
+      {fitting >= Math.min(text.length, LABEL_LEAST) ? <text class="ribbon-text" x={Math.max(x, 0) + 6} y={AXIS + 18}>{text.length > fitting ? `${text.slice(0, fitting - 1)}…` : text}</text> : null}
     </g>
   );
 }
