@@ -22,6 +22,9 @@ from framecue.telemetry.names import (
 )
 
 SHOW_EVERY_S = 1.0
+ANSWER_S, PUT_OFF_S = 0.5, 10.0
+"""How long to wait for the broker to say where partitions end, and for how long not to ask again where it did not: a
+partition without a leader must not hold up the work on all others."""
 
 
 class Backlog:
@@ -39,6 +42,10 @@ class Backlog:
             return False
         self._shown_at = now_s
         return True
+
+    def put_off(self, now_s: float) -> None:
+        """The broker did not say what there is to show."""
+        self._shown_at = now_s + PUT_OFF_S
 
     def moved(self, now_s: float) -> None:
         """Something was read."""

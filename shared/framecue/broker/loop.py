@@ -17,13 +17,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future, wait
-from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, TypeVar
 
 from framecue.broker.attempts import ATTEMPTS_MAX, Attempts
-from framecue.broker.backlog import Backlog
+from framecue.broker.backlog import ANSWER_S, Backlog
 from framecue.broker.budget import ErrorBudget
 from framecue.broker.protocol import Broker, Message, Record, TopicPartition, check_size, place, size
 from framecue.broker.publishing import dead_letter
@@ -414,9 +413,11 @@ class Loop:
         working = () if self._working is None else self._working.batch
         return [*self._queue.fronts().values(), *working, *(r for d in self._done for r in d.batch)]
 
-    def _positions(self, under_way: Sequence[Record]) -> dict[TopicPartition, Position]:
+    def _positions(
+        self, under_way: Sequence[Record], *, within_s: float | None = None
+    ) -> dict[TopicPartition, Position]:
         """Up to where everything is committed: past what holds no record, such as a transaction's marker."""
-        ends = self._consumer.ends(self._owned)
+        ends = self._consumer.ends(self._owned, within_s=within_s)
         waiting = {place(record) for record in under_way}
         return {
             at: Position(owned.committed if at in waiting else self._consumer.position(at), ends[at])
@@ -429,8 +430,12 @@ class Loop:
             return
         under_way = [record for record in self._under_way() if place(record) in self._owned]
         now_ms, now_s = self._broker.now_ms(), self._monotonic()
-        with suppress(BrokerError):
-            self._backlog.show(self._positions(under_way), under_way, queue=self._queue, now_s=now_s, now_ms=now_ms)
+        try:
+            positions = self._positions(under_way, within_s=ANSWER_S)
+        except BrokerError:
+            self._backlog.put_off(self._monotonic())
+        else:
+            self._backlog.show(positions, under_way, queue=self._queue, now_s=now_s, now_ms=now_ms)
 
     # leaving in good order
 

@@ -231,7 +231,9 @@ class MemoryConsumer:
         with self._broker._changed:
             return self._broker._log(at).end
 
-    def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    def ends(
+        self, partitions: Collection[TopicPartition], *, within_s: float | None = None
+    ) -> Mapping[TopicPartition, int]:
         with self._broker._changed:
             return {at: self._broker._log(at).end for at in partitions}
 

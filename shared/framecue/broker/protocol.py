@@ -96,8 +96,10 @@ class Consumer(Protocol):
         """The offset after the last committed record: a consumer whose position reaches it is caught up."""
         ...
 
-    def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """The same of several, in one question."""
+    def ends(
+        self, partitions: Collection[TopicPartition], *, within_s: float | None = None
+    ) -> Mapping[TopicPartition, int]:
+        """The same of several, in one question; raises BrokerError where there is no answer, `within_s` or as usual."""
         ...
 
     def committed(self, at: TopicPartition) -> int:

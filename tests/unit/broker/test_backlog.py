@@ -12,7 +12,7 @@ from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message
 from framecue.broker.stage import MapStage, Outputs
 from framecue.clock import FixedClock
-from framecue.errors import InternalError
+from framecue.errors import BrokerError, InternalError
 from framecue.telemetry.setup import Reporting, prometheus_text, reporting
 from tests.unit.broker.test_loop import Doing, copied, failing
 
@@ -125,6 +125,23 @@ def test_what_was_given_up_counts_once(work: Callable[..., Outputs], faults: int
     found = shown("dead_letters_total", error="KeyError")
     assert (found or 0) == letters, reason
     assert shown("records_total", topic="media") == 1
+
+
+def test_a_partition_that_nobody_answers_for_hardly_holds_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One without a leader: asked with the patience of a commit, each turn would wait for it, and nothing be done."""
+    turning = Turning(filled(FixedClock(1_000), 90, 0), Doing(copied))
+    patience: list[float | None] = []
+
+    def unanswered(_: object, *, within_s: float | None = None) -> None:
+        patience.append(within_s)
+        raise BrokerError("the end is not known")
+
+    monkeypatch.setattr(turning.loop._consumer, "ends", unanswered)
+    for _ in range(6):  # a minute, in turns of 10 s
+        turning.turn()
+    assert all(within_s is not None and within_s <= 0.5 for within_s in patience)
+    assert 1 <= len(patience) <= 4, "not every turn"
+    assert shown("records_total", topic="media") == 90
 
 
 def test_a_loop_that_is_not_watched_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

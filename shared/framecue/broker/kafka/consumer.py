@@ -89,10 +89,13 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def end(self, at: TopicPartition) -> int:
         return self.ends([at])[at]
 
-    def ends(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+    def ends(
+        self, partitions: Collection[TopicPartition], *, within_s: float | None = None
+    ) -> Mapping[TopicPartition, int]:
+        limit_ms = ANSWER_MS if within_s is None else int(within_s * 1000)
         keys = {at: self._connection.partition(at) for at in partitions}
         with broker_errors("asking for an end", self._connection):
-            found = self._client.end_offsets(list(keys.values()), timeout_ms=ANSWER_MS) if keys else {}
+            found = self._client.end_offsets(list(keys.values()), timeout_ms=limit_ms) if keys else {}
         return {at: int(found[key]) for at, key in keys.items()}
 
     def committed(self, at: TopicPartition) -> int:
