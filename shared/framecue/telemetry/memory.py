@@ -29,11 +29,11 @@ def _parents(proc: Path) -> Iterator[tuple[int, int]]:
         for entry in proc.iterdir():
             if entry.name.isdigit():
                 with suppress(OSError):  # it ended meanwhile
-                    yield int(entry.name), int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                    yield int(entry.name), int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
 
 
 def _resident(proc: Path, pid: int) -> int:
     try:
-        return int((proc / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int((proc / str(pid) / "statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Seen: TypeAlias = Iterable[tuple[float, dict[str, str]]]
 """What an observed metric stands at: values with their labels."""
 _instruments: _Instruments | None = None
+"""Read once in each call: it may go while another thread still works."""
 
 
 def is_on() -> bool:
@@ -29,37 +30,37 @@ def is_on() -> bool:
 
 def add(metric: Metric, amount: int = 1, /, **labels: str) -> None:
     """Counts `amount` more; 0 shows a counter before it counts, so that its first step is seen as one."""
-    if _instruments is not None:
-        _instruments.values.add(metric, amount, labels)
+    if (told := _instruments) is not None:
+        told.values.add(metric, amount, labels)
 
 
 def record(metric: Metric, value: float, /, **labels: str) -> None:
     """One more value of a histogram."""
-    if _instruments is not None:
-        _instruments.histograms[metric.name].record(value, labels)
+    if (told := _instruments) is not None:
+        told.histograms[metric.name].record(value, labels)
 
 
 def level(metric: Metric, value: float, /, **labels: str) -> None:
     """Where a gauge stands from now on, until it is told otherwise or forgotten."""
-    if _instruments is not None:
-        _instruments.values.put(metric, value, labels)
+    if (told := _instruments) is not None:
+        told.values.put(metric, value, labels)
 
 
 def forget(metric: Metric, /, **labels: str) -> None:
     """A gauge that stands nowhere any more: what is shown must not outlive what it is about."""
-    if _instruments is not None:
-        _instruments.values.drop(metric, labels)
+    if (told := _instruments) is not None:
+        told.values.drop(metric, labels)
 
 
 def observe(metric: Metric, see: Callable[[], Seen]) -> None:
     """`see` is asked whenever somebody reads `metric`; of a counter it gives totals. Later ones take the place."""
-    if _instruments is not None:
-        _instruments.observed[metric.name] = see
+    if (told := _instruments) is not None:
+        told.observed[metric.name] = see
 
 
 def stream_label(stream: str) -> str:
     """What stands for `stream` as a label: its id for the first few streams, `other` for the rest."""
-    return "" if _instruments is None else _instruments.streams.of(stream)
+    return "" if (told := _instruments) is None else told.streams.of(stream)
 
 
 def start(meter: Meter, *, stream_labels: int) -> None:

@@ -78,12 +78,12 @@ def span(
     `links` are traceparents of other work that this one was done for; `about` is what the work was about. What the
     block raises goes on, and stands in the span.
     """
-    if _tracer is None:
+    if (tracer := _tracer) is None:
         yield Here(came)
         return
     from opentelemetry.trace import use_span
 
-    here = _begun(_tracer, name, came, how, links, about or {})
+    here = _begun(tracer, name, came, how, links, about or {})
     with use_span(here._span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         try:
             yield here
@@ -103,10 +103,10 @@ def spans(name: Span, work: Sequence[tuple[str | None, About]]) -> Iterator[None
 
     What came without a trace has no span: nothing would lead to it.
     """
-    if _tracer is None:
+    if (tracer := _tracer) is None:
         yield
         return
-    begun = [_begun(_tracer, name, came, "child", (), about) for came, about in work if came is not None]
+    begun = [_begun(tracer, name, came, "child", (), about) for came, about in work if came is not None]
     try:
         yield
     except Exception as e:

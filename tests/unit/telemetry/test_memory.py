@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,3 +28,13 @@ def test_children_count() -> None:
 def test_nothing_is_known_where_there_is_no_proc(tmp_path: Path) -> None:
     assert list(resident_bytes(tmp_path / "absent")) == []
     assert list(resident_bytes(tmp_path)) == []
+
+
+def test_a_process_may_be_named_in_any_bytes(tmp_path: Path) -> None:
+    """Linux cuts names to 15 bytes, in the middle of a letter too, and names are whatever their owners choose."""
+    for pid, name in ((7, b"framecue"), (8, "Ü".encode()[:1] + b") (x")):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_bytes(b"%d (%s) S %d 1 1" % (pid, name, pid - 1))
+        (tmp_path / str(pid) / "statm").write_bytes(b"100 10 5 1 0 50 0")
+    (found,) = resident_bytes(tmp_path, of=7)
+    assert found == 20 * os.sysconf("SC_PAGE_SIZE")

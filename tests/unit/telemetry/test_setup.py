@@ -11,6 +11,8 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -202,3 +204,45 @@ def test_an_outage_of_the_collector_is_told_once_and_its_end(caplog: pytest.LogC
 def test_settings_say_where_to_report(given: dict[str, object], prometheus: object, wanted: bool) -> None:
     told = TelemetrySettings(**given).reporting("test", slot="3", prometheus=prometheus)  # type: ignore[arg-type]
     assert (told.is_wanted, told.service, told.slot) == (wanted, "test", "3")
+
+
+TOLD: list[tuple[Callable[..., object], Callable[[], object]]] = [
+    (metrics.add, lambda: metrics.add(FRAMES)),
+    (metrics.level, lambda: metrics.level(MEMORY, 1)),
+    (metrics.record, lambda: metrics.record(FOLD_DURATION, 1, kind="x")),
+    (metrics.stream_label, lambda: metrics.stream_label("cam1")),
+]
+
+
+@pytest.mark.parametrize(("function", "call"), TOLD, ids=[function.__name__ for function, _ in TOLD])
+def test_metrics_may_end_at_any_step_of_whoever_still_works(
+    function: Callable[..., object], call: Callable[[], object]
+) -> None:
+    """A thread that is late must not die of it: what it made would count for nothing."""
+    before = sys.gettrace()
+
+    def ended_at(step: int) -> bool:
+        seen = 0
+
+        def look(frame: FrameType, event: str, _: object) -> Any:
+            nonlocal seen
+            if frame.f_code is not function.__code__:
+                return None
+            frame.f_trace_opcodes = True
+            seen += event == "opcode"
+            if event == "opcode" and seen == step:
+                metrics.stop()
+            return look
+
+        with reporting(KEPT):
+            sys.settrace(look)
+            try:
+                call()
+            finally:
+                sys.settrace(before)
+        return seen >= step
+
+    step = 1
+    while ended_at(step):
+        step += 1
+    assert step > 5
