@@ -25,7 +25,7 @@ from itertools import count
 from threading import Event as Flag
 from typing import Literal, Protocol
 
-from framecue.broker.protocol import Message, Record
+from framecue.broker.protocol import Message, Record, TopicPartition, place
 from framecue.broker.publishing import dead_letter
 from framecue.broker.stage import MapStage, Outputs
 from framecue.clock import Clock
@@ -108,9 +108,18 @@ class NotifierWorker(MapStage):
         self._schedule, self._pause, self._chance = schedule, pause or stop.wait, chance
         self._keys = keys_of(webhook.secret.get_secret_value())
         self._stage = webhook.group
-        self._began_ms = clock.now_ms()
+        self._began_ms: dict[TopicPartition, int] = {}
+        """When the group began with each partition, noted beside every commit: what was too old for it even then is
+        left out. What grows too old later, also while no notifier runs, is given up."""
         self._not_before_ms = 0
         """What the receiver asked of all: it is one, whichever stream it was asked about."""
+
+    def take(self, at: TopicPartition, note: str) -> None:
+        noted_ms = int(note) if note.isascii() and note.isdigit() else None
+        self._began_ms[at] = noted_ms or self._began_ms.get(at) or self._clock.now_ms()
+
+    def note(self, at: TopicPartition) -> str:
+        return str(self._began_ms[at])
 
     def handle(self, batch: Sequence[Record]) -> Outputs:
         letters: dict[int, Message] = {}
@@ -133,13 +142,15 @@ class NotifierWorker(MapStage):
             if not isinstance(event, Event) or not is_for(self._webhook, event):
                 continue
             at_ms = self._clock.now_ms() if one.timestamp_ms is None else one.timestamp_ms
-            if at_ms < self._began_ms - self._webhook.max_age_ms:
+            if at_ms < self._began_ms[place(one)] - self._webhook.max_age_ms:
                 skipped[event.stream] += 1
             else:
                 wanted.append(Delivery(i, one, event, at_ms))
         if skipped:
             self._count("skipped", skipped.total())
-            _log.info("%s: %d left out, too old when it began: %s", self._stage, skipped.total(), dict(skipped))
+            _log.info(
+                "%s: %d left out, too old when this webhook began: %s", self._stage, skipped.total(), dict(skipped)
+            )
         return wanted
 
     def _deliver(self, lanes: Sequence[Sequence[Delivery]]) -> dict[int, Message]:
@@ -170,7 +181,7 @@ class NotifierWorker(MapStage):
 
     def _try(self, delivery: Delivery, traceparent: str | None) -> None:
         """Returns when the event is delivered; raises DeliveryError when it is given up, InternalError to stop."""
-        what = "it waited behind others"
+        what = "it waited"
         for attempts in count():
             self._wait_for_turn()
             if self._age_ms(delivery) > self._webhook.max_age_ms:

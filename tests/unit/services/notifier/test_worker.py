@@ -90,6 +90,12 @@ class Notified:
         for _ in self._loop.drain():
             pass
 
+    def hand_over(self) -> None:
+        """As a worker that is told to stop."""
+        stopped = threading.Event()
+        stopped.set()
+        self._loop.run(stopped)
+
     def end(self) -> None:
         self._loop.close()
 
@@ -204,7 +210,6 @@ def test_what_was_too_old_when_the_notifier_began_is_left_out(caplog: pytest.Log
     old, new = event(), event(2000)
     notified.publish(old)
     notified.clock.advance(MINUTE_MS + 1)
-    notified.begin()
     notified.publish(new)
     notified.run()
     assert notified.receiver.taken == ids(new)
@@ -218,8 +223,35 @@ def test_what_grew_too_old_behind_others_is_no_silent_loss() -> None:
     notified.run()
     assert [letter.reason.partition(";")[0] for letter in notified.letters] == [
         "it answered 500",
-        "it waited behind others",
+        "it waited",
     ]
+
+
+def test_what_grew_too_old_while_no_notifier_ran_is_no_silent_loss() -> None:
+    """Only what was too old for a new webhook is nobody's: a notifier that was away owes a letter for the rest."""
+    notified = Notified(Scripted(), max_age_ms=MINUTE_MS)
+    notified.publish(event())
+    notified.run()
+    notified.end()
+    notified.publish(event(sequence=2, phase="updated"))
+    notified.clock.advance(MINUTE_MS + 1)
+    notified.begin()
+    notified.run()
+    assert notified.receiver.taken == ids(event())
+    [letter] = notified.letters
+    assert letter.reason.startswith("it waited; after 0 attempts it is older than 1 min")
+
+
+def test_a_quiet_webhook_keeps_when_it_began() -> None:
+    """Handed over in good order before its first event, as in every update."""
+    notified = Notified(Scripted(), max_age_ms=MINUTE_MS)
+    notified.run()
+    notified.hand_over()
+    notified.publish(event())
+    notified.clock.advance(MINUTE_MS + 1)
+    notified.begin()
+    notified.run()
+    assert len(notified.letters) == 1
 
 
 def test_a_receiver_that_asks_for_time_gets_it_from_all_streams() -> None:
