@@ -16,7 +16,7 @@ import { sceneClass } from "./colours.ts";
 const TILES = ".tile-link";
 const SORTED_EVERY_S = 2;
 /** So few get more room: nobody needs to choose. */
-const FEW = 5;
+const FEW = 4;
 const PICTURE_EVERY_MS = 2_000;
 const SORTS = { name: "Name", attention: "Needs a look", event: "Latest event" } as const;
 type Sort = keyof typeof SORTS;
