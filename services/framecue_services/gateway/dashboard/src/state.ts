@@ -271,7 +271,7 @@ const connection = new Connection(
       missed.value = span;
     },
     onRefetch: refetchAll,
-    onRefused: () => void findSession(),
+    onRefused: () => void api.session().catch(() => {}), // where it is over, 401 says so to `whenUnauthorised`
   },
 );
 
