@@ -22,6 +22,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 FOLDER = Path(__file__).parent
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 MAX_BYTES = 300_000
+EXACT = 96
+"""Colours of a palette that are kept as they are."""
 SETTLED_MS = 4_000
 """Until what arrives has arrived: pictures, and a window or two."""
 PATIENCE_MS = 60_000
@@ -42,12 +44,12 @@ class Shot:
 def main(origin: str, stream: str, token: str = "") -> None:
     """Writes every picture into this folder."""
     shots = (
-        Shot("dashboard-wall", "/", ".tile .picture img", size=(1360, 560)),
-        Shot("dashboard-stream", f"/streams/{stream}", ".plot [data-event]", size=(1360, 1130)),
-        Shot("dashboard-event", f"/streams/{stream}", ".plot [data-event]", "dark", (1360, 1000), before=_open_event),
-        Shot("dashboard-events", "/events?rule=rules", ".feed .picture img", size=(1360, 760)),
-        Shot("dashboard-rules", "/rules", ".card", "dark", (1360, 700)),
-        Shot("dashboard-narrow", f"/streams/{stream}", ".plot [data-event]", size=(390, 1500)),
+        Shot("wall", "/", ".tile .picture img", size=(1360, 560)),
+        Shot("stream", f"/streams/{stream}", ".plot [data-event]", size=(1360, 1130)),
+        Shot("event", f"/streams/{stream}", ".plot [data-event]", "dark", (1360, 1000), before=_open_event),
+        Shot("events", "/events?rule=rules", ".feed .picture img", size=(1360, 760)),
+        Shot("rules", "/rules", ".card", "dark", (1360, 700)),
+        Shot("narrow", f"/streams/{stream}", ".plot [data-event]", size=(390, 1500)),
     )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
@@ -81,15 +83,25 @@ def _taken(browser: Browser, origin: str, shot: Shot, token: str) -> bytes:
 
 
 def _write(path: Path, png: bytes) -> None:
-    """The picture; with a palette, which costs a little of its colours, where it would be too large."""
+    """The picture; with a palette where it would be too large, which the page's own colours keep to exactly."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     picture.save(path, optimize=True)
     if path.stat().st_size > MAX_BYTES:
-        picture.quantize(256, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+        picture.quantize(palette=_palette(picture), dither=Image.Dither.NONE).save(path, optimize=True)
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise SystemExit(f"{path.name} has {size} bytes, more than {MAX_BYTES}: take it of less")
     sys.stdout.write(f"{path.name}  {size // 1000} kB\n")
+
+
+def _palette(picture: Image.Image) -> Image.Image:
+    """The colours that most of the page has, and for the rest what stands for most others."""
+    counted = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)
+    exact = [value for _, colour in counted[:EXACT] if isinstance(colour, tuple) for value in colour]
+    others = picture.quantize(256 - EXACT, method=Image.Quantize.MEDIANCUT).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((exact + others)[: 3 * 256])
+    return palette
 
 
 if __name__ == "__main__":
