@@ -234,7 +234,7 @@ class NotifierWorker(MapStage):
 
     def _check_stop(self) -> None:
         if self._stop.is_set():
-            raise InternalError("told to stop, and what is not delivered yet waits for the next worker")
+            raise InternalError("told to stop before all was delivered")
 
     def _given_up(self, why: GivenUp, reason: str) -> DeliveryError:
         self._count(why, 1)

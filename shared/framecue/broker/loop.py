@@ -158,6 +158,9 @@ class Loop:
                 except (DisplacedError, SetupError, FaultRateError):
                     raise
                 except Exception as e:
+                    if stop.is_set():
+                        self._leave_undone(e)
+                        break
                     failures += 1
                     self._back_off(e, failures, stop)
                 if settled != (self.settled and not failures):
@@ -469,7 +472,12 @@ class Loop:
                 self.run_once(timeout_s=BUSY_S)
             self._hand_over(self._owned.keys())
         except InternalError as e:
-            _log.warning("%s: what was not committed will be done again: %s", self._group, e)
+            self._leave_undone(e)
+
+    def _leave_undone(self, error: Exception) -> None:
+        """Says what was in the way of leaving with everything committed."""
+        unforeseen = None if isinstance(error, FrameCueError) else error
+        _log.warning("%s: what was not committed will be done again: %s", self._group, error, exc_info=unforeseen)
 
 
 class InlineExecutor(Executor):

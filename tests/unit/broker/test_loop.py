@@ -18,6 +18,7 @@ from framecue.clock import FixedClock
 from framecue.errors import BrokerError, FaultRateError, InternalError, SetupError, StoreError
 from framecue.schemas.deadletter import parse_dead_letter
 from framecue.schemas.topics import FEATURES
+from framecue.telemetry.setup import Reporting, prometheus_text, reporting
 
 Work = Callable[[Sequence[Record]], Outputs]
 
@@ -493,6 +494,24 @@ def test_run_waits_longer_each_time_and_is_not_settled_while_a_dependency_is_awa
     pauses = [m.rpartition("again in ")[2] for m in caplog.messages if "again in" in m]
     assert pauses == ["0.1 s", "0.2 s", "0.4 s"]
     assert heard.count(True) <= 2  # before the first failure, and after the last
+
+
+def test_run_promises_no_other_attempt_when_it_is_told_to_stop(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor is that a failure to count: work that can be cut short ends so at every stop."""
+    broker, stop = filled(1), threading.Event()
+
+    def work(_: Sequence[Record]) -> Outputs:
+        stop.set()
+        raise InternalError("cut short")
+
+    with reporting(Reporting("test", prometheus="always")):
+        loop(broker, Doing(work)).run(stop)
+        assert b'framecue_retries_total{error="InternalError",group="g"} 0.0' in prometheus_text()
+    assert [m for m in caplog.messages if "cut short" in m] == [
+        "g: what was not committed will be done again: cut short"
+    ]
+    list(loop(broker, Doing(copied)).drain())
+    assert (written(broker), reasons(broker)) == (numbers(1), [])
 
 
 @pytest.mark.parametrize("error", [SetupError("another model"), FaultRateError("too many")])
