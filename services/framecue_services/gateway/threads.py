@@ -5,12 +5,14 @@ Redis, Kafka and pictures have threads of their own, so that one that is away or
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ParamSpec, TypeVar
-
-import anyio
-import anyio.to_thread
 
 from framecue_services.gateway.problems import busy
 
@@ -22,19 +24,21 @@ class Threads:
     """`at_once` calls run, `waiting` more wait; whoever comes then is told to come again."""
 
     def __init__(self, what: str, *, at_once: int, waiting: int) -> None:
-        self._what, self._waiting = what, waiting
-        self._limiter = anyio.CapacityLimiter(at_once)
+        self._what = what
+        self._room = threading.BoundedSemaphore(at_once + waiting)
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=what)
 
     async def run(self, call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """What `call` gives. Whoever goes away no longer waits for it, and it ends for nobody.
+        """What `call` gives. Whoever goes away no longer waits for it.
 
-        Raises Problem 503 where too many wait already.
+        A call that runs then keeps its thread to its end, so that there are never more of them; one that waits is not
+        made. Raises Problem 503 where too many wait already.
         """
-        if self._limiter.statistics().tasks_waiting >= self._waiting:
+        if not self._room.acquire(blocking=False):
             raise busy(f"too much is asked of {self._what} at once")
-        return await anyio.to_thread.run_sync(
-            lambda: call(*args, **named), limiter=self._limiter, abandon_on_cancel=True
-        )
+        made = self._threads.submit(copy_context().run, partial(call, *args, **named))
+        made.add_done_callback(lambda _: self._room.release())
+        return await asyncio.wrap_future(made)
 
 
 @dataclass(frozen=True)
