@@ -147,8 +147,9 @@ class LiveStream(Response):
     async def _chunks(self) -> AsyncGenerator[bytes]:
         async for comment in self._until_ready():
             yield comment
-        async for frames in self._beginning():
-            yield frames
+        if self._subscription.why is None:  # else no topics may be known, and its id be taken for a stranger's
+            async for frames in self._beginning():
+                yield frames
         while (chunk := await self._subscription.next()) is not None:
             yield chunk
         if self._subscription.why == "closing":
@@ -188,15 +189,26 @@ class LiveStream(Response):
         subscription.attach(replay.offsets)
 
     async def _replayed(self, replay: Replay, bounds: Bounds) -> AsyncGenerator[bytes]:
+        async for comment in self._until_its_turn():
+            yield comment
+        late = asyncio.get_running_loop().call_later(bounds.seconds + GRACE_S, self._subscription.end, "slow")
         frames = replay.frames()
         try:
-            async with self._hub.replaying, asyncio.timeout(bounds.seconds + GRACE_S):
-                async for chunk in frames:
-                    yield chunk
-        except TimeoutError:  # it does not read, and others wait for this place
-            self._subscription.end("slow")
+            async for chunk in frames:
+                yield chunk
         finally:
+            late.cancel()  # until then it did not read, and others wait for this place
+            self._hub.replaying.release()
             await frames.aclose()
+
+    async def _until_its_turn(self) -> AsyncGenerator[bytes]:
+        while True:
+            try:
+                async with asyncio.timeout(QUIET_S):
+                    await self._hub.replaying.acquire()
+                return
+            except TimeoutError:
+                yield b": waiting for others\n\n"
 
 
 def _check(shown: str) -> None:

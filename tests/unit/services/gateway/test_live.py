@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
 from contextlib import suppress
 from itertools import chain, groupby
 
@@ -18,7 +18,9 @@ from framecue.clock import FixedClock
 from framecue.schemas.annotation import Annotation, JoinedText
 from framecue.schemas.results import RESULT_TOPICS, to_json
 from framecue.schemas.topics import partition_of
+from framecue.settings import Settings
 from framecue_services.gateway import live as subject
+from framecue_services.gateway.cutting import _TRANSPORT
 from framecue_services.gateway.feed import in_order, result_of, results_of
 from framecue_services.gateway.live import (
     KIND_OF,
@@ -32,6 +34,8 @@ from framecue_services.gateway.live import (
 )
 from framecue_services.gateway.places import LONGEST, Place, PlaceError, PlaceSeal, check_form
 from framecue_services.gateway.replay import Bounds, Replay
+from framecue_services.gateway.routes import live as route
+from framecue_services.gateway.routes.live import LiveStream
 
 PARTITIONS = 2
 BEGIN: Offsets = {TopicPartition(topic, p): 10 for topic in RESULT_TOPICS for p in range(PARTITIONS)}
@@ -458,6 +462,90 @@ def test_what_the_topics_no_longer_hold_is_told_as_missed_and_the_rest_comes() -
         assert (first["event"], json.loads(first["data"])["reason"]) == ("missed", "what came next is no longer kept")
         assert 3 < len(rest) < 40
         assert json.loads(rest[-1]["data"])["id"] == annotation(STREAMS[0], 39).id
+
+    run(scenario())
+
+
+# one connection
+
+
+class Connection:
+    """One that takes `takes` pieces of an answer and then no more; `cut` once it was dropped."""
+
+    def __init__(self, *, takes: int = 10_000) -> None:
+        self.taken, self.cut = b"", asyncio.Event()
+        self._takes = takes
+
+    async def serve(self, stream: LiveStream) -> None:
+        await stream({"type": "http", _TRANSPORT: self}, self._receive, self._send)
+
+    def abort(self) -> None:
+        self.cut.set()
+
+    async def _receive(self) -> dict[str, object]:
+        await self.cut.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: MutableMapping[str, object]) -> None:
+        if not self._takes:
+            await asyncio.Event().wait()
+        self._takes -= 1
+        self.taken += message.get("body", b"")  # type: ignore[operator]
+
+
+def stream(hub: LiveHub, broker: MemoryBroker, shown: str | None) -> LiveStream:
+    settings = Settings.model_validate({"gateway": {"history_seconds": 0.01}})
+    return LiveStream(hub, hub.subscribe(Wanted()), shown, broker=broker, clock=FixedClock(0), settings=settings)
+
+
+def test_who_does_not_read_what_it_missed_is_cut_off_and_another_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would keep its connection for ever, and four of them all turns."""
+    monkeypatch.setattr(route, "GRACE_S", 0.01)
+
+    async def scenario() -> None:
+        old = Old(40)
+        shown = old.hub.sealed(0, old.place.offsets)
+        lazy = [Connection(takes=2) for _ in range(subject.REPLAYS)]  # the head and `hello`
+        serving = [asyncio.create_task(one.serve(stream(old.hub, old.broker, shown))) for one in lazy]
+        await asyncio.gather(*serving)
+        assert all(one.cut.is_set() for one in lazy)
+        assert not old.hub.replaying.locked()
+        assert not old.hub._subscriptions
+
+    run(scenario())
+
+
+def test_who_waits_for_a_turn_hears_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would end a connection that is quiet for long."""
+    monkeypatch.setattr(route, "QUIET_S", 0.01)
+
+    async def scenario() -> None:
+        old, one = Old(40), Connection()
+        for _ in range(subject.REPLAYS):
+            await old.hub.replaying.acquire()
+        serving = asyncio.create_task(one.serve(stream(old.hub, old.broker, old.hub.sealed(0, old.place.offsets))))
+        while one.taken.count(b": waiting for others") < 2:
+            await asyncio.sleep(0)
+        old.hub.replaying.release()
+        while one.taken.count(b"event: annotation") < 40:
+            await asyncio.sleep(0)
+        old.hub.close()
+        await serving
+
+    run(scenario())
+
+
+def test_who_waits_for_kafka_keeps_its_place_when_the_gateway_ends() -> None:
+    async def scenario() -> None:
+        old, one = Old(1), Connection()
+        unready = LiveHub(queue_bytes=1 << 20, most=10)
+        serving = asyncio.create_task(one.serve(stream(unready, old.broker, old.hub.place())))
+        while b": waiting for Kafka" not in one.taken:
+            await asyncio.sleep(0)
+        unready.close()
+        await serving
+        assert b"id:" not in one.taken
+        assert one.taken.rpartition(b"retry: ")[1]
 
     run(scenario())
 
