@@ -7,7 +7,7 @@ by the error's name in the letter.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,7 +19,7 @@ from rich.table import Table
 
 from framecue.broker.protocol import Broker, Message, Record, check_size, size
 from framecue.clock import Clock, SystemClock
-from framecue.errors import BrokerError, MessageError, SetupError
+from framecue.errors import BrokerError, DeliveryError, MessageError, SetupError
 from framecue.schemas.base import UNKEYED
 from framecue.schemas.deadletter import DeadLetter, parse_dead_letter
 from framecue.schemas.results import RESULT_TOPICS
@@ -31,6 +31,10 @@ from framecue_services.cli.wording import clean, in_bytes
 REQUEUE_BYTES = 16 << 20
 """So much goes back in one commit: a transaction that takes seconds would pass its time-out."""
 REASON_SHOWN = 100
+NOTIFIER = "notifier."
+"""Before the name of a webhook, in the stage of its letters."""
+Bring = Callable[[DeadLetter], str]
+"""Delivers the event in a letter, and gives who took it: `redelivery.Redelivery`."""
 _HINTS: Mapping[str, str] = MappingProxyType(
     {
         "MessageError": "the sender must mend the key or the headers; sent again as it is, it ends here again",
@@ -43,7 +47,7 @@ _HINTS: Mapping[str, str] = MappingProxyType(
     }
 )
 _OF_RESULTS: Mapping[str, str] = MappingProxyType(
-    {"DeliveryError": "mend the receiver or the webhook's settings; the event stands in its topic and the store"}
+    {"DeliveryError": "mend the receiver or the webhook's settings; requeue then delivers the event at once"}
 )
 _OUR_FAULT = "a fault of ours, or an unforeseen one: see the log of {stage} at that time; requeue once it is mended"
 
@@ -113,10 +117,11 @@ def letters_named(broker: Broker, names: Sequence[str]) -> Iterator[Found]:
     return (_fetched(broker, *place) for place in places)
 
 
-def requeue(broker: Broker, letters: Iterator[Found] | Sequence[Found]) -> Requeued:
+def requeue(broker: Broker, letters: Iterator[Found] | Sequence[Found], *, bring: Bring | None = None) -> Requeued:
     """Puts letters back on the topics that they came from, with their bytes and headers, and where they came from.
 
-    In commits of bounded size, so that those put back before an error stay put back.
+    What a webhook did not take goes to it by `bring` instead. In commits of bounded size, so that those put back before
+    an error stay put back.
     """
     back: dict[str, int] = {}
     refused: list[tuple[str, str]] = []
@@ -130,8 +135,12 @@ def requeue(broker: Broker, letters: Iterator[Found] | Sequence[Found]) -> Reque
 
     for found in letters:
         try:
+            if bring is not None and found.letter is not None and found.letter.stage.startswith(NOTIFIER):
+                taker = bring(found.letter)
+                back[taker] = back.get(taker, 0) + 1
+                continue
             message = _as_sent(broker, found)
-        except (MessageError, BrokerError) as e:
+        except (MessageError, BrokerError, DeliveryError, SetupError) as e:
             refused.append((found.name, str(e)))
             continue
         if waiting and sum(map(size, waiting)) + size(message) > REQUEUE_BYTES:
@@ -203,15 +212,21 @@ def run_show(broker: Broker, name: str, *, output: Path | None = None, console: 
         console.print(f"the original bytes are in {output}", markup=False)
 
 
-def run_requeue(broker: Broker, letters: Iterator[Found] | Sequence[Found], *, console: Console | None = None) -> int:
+def run_requeue(
+    broker: Broker,
+    letters: Iterator[Found] | Sequence[Found],
+    *,
+    bring: Bring | None = None,
+    console: Console | None = None,
+) -> int:
     """Puts letters back and says how many; the exit code: 1 where some could not be put back."""
     console = console or Console(highlight=False, soft_wrap=True)
-    done = requeue(broker, letters)
+    done = requeue(broker, letters, bring=bring)
     for name, reason in done.refused:
         console.print(f"{name} stays: {clean(reason)}", markup=False)
     counts = ", ".join(f"{n} to {topic}" for topic, n in done.back.items()) or "none"
     console.print(f"put back: {counts}", markup=False)
-    if done.back:
+    if done.back.keys() & TOPICS.keys():
         console.print("a segment that was put back before is taken for a repeat; letters stay listed until they expire")
     return 1 if done.refused else 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ KEY_PREFIX = "whsec_"
 """Before a key in base64, as the libraries take it; anything else is a key as it stands."""
 KEY_MIN = 16
 """Characters of a secret."""
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 CLOUD_SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"%')
 """What stands in an attribute as it is (its HTTP binding, 3.1.3.2): printable ASCII but for these and space."""
 
@@ -52,6 +54,18 @@ def cloud_attributes(event: Event) -> Mapping[str, str]:
     """The content type and the CloudEvents attributes of `event`, as HTTP has them in binary mode."""
     attributes = {name.replace("_", "-"): value.decode() for name, value in cloud_headers(event)}
     return {name: quote(value, safe=CLOUD_SAFE) for name, value in attributes.items()}
+
+
+def delivery_headers(
+    event: Event, body: bytes, *, at_s: int, keys: Sequence[bytes], traceparent: str | None
+) -> Mapping[str, str]:
+    """All headers of one attempt at `at_s` to deliver `event`, published as `body`."""
+    trace = traceparent if traceparent is not None and TRACEPARENT.fullmatch(traceparent) else None
+    return {
+        **cloud_attributes(event),
+        **signed(webhook_id(event), body, at_s=at_s, keys=keys),
+        **({} if trace is None else {"traceparent": trace}),
+    }
 
 
 def _key(part: str) -> bytes:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,13 +37,12 @@ from framecue.telemetry.names import WEBHOOK_DELAY, WEBHOOK_DURATION, WEBHOOK_GI
 from framecue.telemetry.traces import span, traceparent_of
 from framecue_services.notifier.receiver import Answer
 from framecue_services.notifier.schedule import Schedule
-from framecue_services.notifier.signing import cloud_attributes, keys_of, signed, webhook_id
+from framecue_services.notifier.signing import delivery_headers, keys_of
 
 LANES = 8
 """Streams of one webhook that are delivered side by side: what a small receiver bears."""
 LOOK_S = 0.1
 """How often a batch under way looks whether the service is to stop."""
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 GivenUp = Literal["refused", "attempts", "age", "skipped"]
 _log = logging.getLogger(__name__)
 
@@ -199,13 +197,8 @@ class NotifierWorker(MapStage):
             self._back_off(delivery, answer, attempts + 1)
 
     def _attempt(self, delivery: Delivery, traceparent: str | None) -> Answer:
-        event, body = delivery.event, delivery.record.value or b""
-        at_s = self._clock.now_ms() // 1000
-        headers = {
-            **cloud_attributes(event),
-            **signed(webhook_id(event), body, at_s=at_s, keys=self._keys),
-            **_trace(traceparent),
-        }
+        body, at_s = delivery.record.value or b"", self._clock.now_ms() // 1000
+        headers = delivery_headers(delivery.event, body, at_s=at_s, keys=self._keys, traceparent=traceparent)
         began_s = time.perf_counter()
         answer = self._receiver.post(body, headers)
         if not self._stop.is_set():  # else it may have been cut
@@ -254,8 +247,3 @@ def is_for(webhook: Webhook, event: Event) -> bool:
         and fnmatchcase(event.stream, webhook.streams)
         and any(fnmatchcase(event.rule, rule) for rule in webhook.rules)
     )
-
-
-def _trace(traceparent: str | None) -> Mapping[str, str]:
-    is_one = traceparent is not None and TRACEPARENT.fullmatch(traceparent)
-    return {"traceparent": traceparent} if traceparent is not None and is_one else {}

@@ -177,18 +177,22 @@ def requeue_letters(
 ) -> None:
     """Put letters back on the topics they came from, once what was wrong is mended.
 
-    Bytes and headers are the original ones. Exit codes: 0 all went back, 1 some have no way back.
+    Bytes and headers are the original ones. Events that a webhook did not take are delivered to it, once each.
+    Exit codes: 0 all went back, 1 some have no way back.
     """
     if bool(letters) == everything:
         raise typer.BadParameter("give IDs, or --all", param_hint="ID…")
+    from framecue.clock import SystemClock
     from framecue.settings import load_settings
     from framecue_services.cli import connecting
     from framecue_services.cli.deadletters import dead_letters, letters_named, run_requeue, wanted
+    from framecue_services.cli.redelivery import Redelivery
 
-    chosen = wanted(since, stage=stage, streams=stream)
-    with connecting.broker(load_settings()) as broker:
+    chosen, settings = wanted(since, stage=stage, streams=stream), load_settings()
+    bring = Redelivery(settings.notifier, clock=SystemClock()).bring
+    with connecting.broker(settings) as broker:
         found = letters_named(broker, letters) if letters else dead_letters(broker, chosen)
-        raise typer.Exit(run_requeue(broker, found))
+        raise typer.Exit(run_requeue(broker, found, bring=bring))
 
 
 @commands.command()
