@@ -14,7 +14,7 @@ import heapq
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 
 from framecue.broker.protocol import Broker, Offsets, Record, Start, Tail, TopicPartition, place
 from framecue.clock import Clock
@@ -31,6 +31,8 @@ LINGER_S = 0.05
 RETRY_S = 1.0
 BEAT_S = 15.0
 """Proxies end what is quiet for 30 to 60 s."""
+PATIENCE_S = 5.0
+"""For Kafka to let go of who ends."""
 CHECK_S = 2.0
 """How long somebody may go on whose token was just revoked."""
 _log = logging.getLogger(__name__)
@@ -56,10 +58,13 @@ async def _tend(hub: LiveHub) -> None:
     beat_s = loop.time() + BEAT_S
     while True:
         await asyncio.sleep(CHECK_S)
-        hub.check()
-        if loop.time() >= beat_s:
-            hub.beat()
-            beat_s += BEAT_S
+        try:
+            hub.check()
+            if loop.time() >= beat_s:
+                beat_s += BEAT_S
+                hub.beat()
+        except Exception:  # revoked tokens have to end, whatever happens here
+            _log.exception("those who listen could not be seen to")
 
 
 class LiveFeed:
@@ -74,38 +79,33 @@ class LiveFeed:
         self._thread.start()
 
     async def close(self) -> None:
-        """Ends the thread. From the loop it was made on."""
+        """Ends the thread, or leaves it where Kafka keeps it for long. From the loop it was made on."""
         self._stop.set()
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, PATIENCE_S)
 
     def _run(self) -> None:
         is_away = False
         while not self._stop.is_set():
             try:
-                tail = self._broker.tail(RESULT_TOPICS, start=self._start)
+                with closing(self._broker.tail(RESULT_TOPICS, start=self._start)) as tail:
+                    is_away = False
+                    self._follow(tail)
+                continue
             except FrameCueError as e:  # SetupError too: topics may be made while this waits
                 if not is_away:
                     _log.warning("live results wait: %s", e)
                 is_away = True
-                self._stop.wait(RETRY_S)
-                continue
-            try:
-                is_away = False
-                self._follow(tail)
-            except FrameCueError as e:
-                _log.warning("live results wait: %s", e)
-                self._stop.wait(RETRY_S)
-            finally:
-                tail.close()
+            except Exception:  # nobody else would begin again
+                _log.exception("live results wait: they could not be followed")
+            self._stop.wait(RETRY_S)
 
     def _follow(self, tail: Tail) -> None:
         """Hands on what `tail` gives, until told to stop, or until it lost its place: then it is to be made anew."""
         positions = dict(tail.positions())
-        lost, caught_up = bool(tail.lost), False
-        self._hand(lambda: self._hub.opened(tail.log_id, positions, now_ms=self._clock.now_ms(), lost=lost))
+        known, log_id, caught_up = tail.lost, tail.log_id, False
+        self._hand(lambda: self._hub.opened(log_id, positions, now_ms=self._clock.now_ms(), lost=bool(known)))
         self._start = positions
-        known = tail.lost
-        while not self._stop.is_set() and tail.lost == known:
+        while not self._stop.is_set() and (tail.lost, tail.log_id) == (known, log_id):
             records = tail.poll(POLL_RECORDS, timeout_s=WAIT_S)
             if records:
                 results = results_of(in_order(records))

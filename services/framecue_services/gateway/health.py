@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 
 from framecue.broker.protocol import Broker
@@ -14,6 +15,7 @@ from framecue_services.gateway.threads import Threads
 PATIENCE_S = 3.0
 """A server that takes longer is away, for who waits for a page."""
 UNREADY_EVERY_S, READY_EVERY_S = 1.0, 5.0
+_log = logging.getLogger(__name__)
 
 
 class Health:
@@ -38,8 +40,12 @@ class Health:
         was: bool | None = None
         while True:
             ready = not await self.away()
-            if ready != was:
-                tell(was := ready)
+            try:
+                if ready != was:
+                    tell(ready)
+                    was = ready
+            except OSError:  # it is told in a file; next time it may be writable
+                _log.exception("whether this gateway is ready could not be told")
             await asyncio.sleep(READY_EVERY_S if ready else UNREADY_EVERY_S)
 
     def _asked(self, name: str) -> asyncio.Task[bool]:

@@ -8,7 +8,9 @@ They also count what streams do that the subscriber may not see. So a place is s
 a deployment has and nobody else: the ids that Kafka gave the topics. That also tells places of topics that were deleted
 and made again from those of today.
 
-    id = base64url( tag ‖ (time, offsets) xor keystream(tag) )      tag = MAC(time, offsets)
+    id = base64url( tag ‖ (salt, time, offsets) xor keystream(tag) )      tag = MAC(salt, time, offsets)
+
+The salt is other each time: else two ids that are the same would tell that nothing happened anywhere in between.
 
 It must not know HTTP, nor any broker.
 """
@@ -22,9 +24,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b, shake_256
+from secrets import token_bytes
 
 TAG_BYTES = 12
 """2^48 places under one key before two of them may share a keystream: nine thousand years at 1,000 a second."""
+SALT_BYTES = 8
 LONGEST = 16_384
 """Characters: three topics of more than a thousand partitions each."""
 
@@ -56,7 +60,7 @@ class PlaceSeal:
 
     def seal(self, at_ms: int, offsets: Sequence[int]) -> str:
         """The id of a place."""
-        plain = _number(at_ms) + b"".join(map(_number, offsets))
+        plain = token_bytes(SALT_BYTES) + _number(at_ms) + b"".join(map(_number, offsets))
         tag = self._tag(plain)
         return base64.urlsafe_b64encode(tag + self._crypted(tag, plain)).rstrip(b"=").decode()
 
@@ -66,7 +70,7 @@ class PlaceSeal:
         tag, plain = raw[:TAG_BYTES], self._crypted(raw[:TAG_BYTES], raw[TAG_BYTES:])
         if not hmac.compare_digest(tag, self._tag(plain)):
             raise PlaceError("not an id of these topics")
-        at_ms, *offsets = _numbers(plain)
+        at_ms, *offsets = _numbers(plain[SALT_BYTES:])
         if len(offsets) != self._slots:
             raise PlaceError("an id of another number of partitions")
         return Place(at_ms, tuple(offsets))

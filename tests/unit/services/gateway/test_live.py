@@ -151,6 +151,7 @@ def test_an_id_says_nothing_of_streams_that_somebody_does_not_see() -> None:
     one, other = seal.seal(5, [1_000] * 24), seal.seal(5, [1_000] * 23 + [1_001])
     assert len(one) == len(other)
     assert all(one[i : i + 8] != other[i : i + 8] for i in range(0, len(one), 8))
+    assert seal.seal(5, [1_000] * 24) != one  # nor whether anything at all happened meanwhile
 
 
 # what is handed on
