@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
 def scratch(tmp_path: Path) -> Path:
     """A copy of the sources with the settings of every tool."""
     for root in ("shared", "services"):
-        shutil.copytree(REPO / root, tmp_path / root, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(REPO / root, tmp_path / root, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     shutil.copy(REPO / "pyproject.toml", tmp_path)
     return tmp_path
 
