@@ -18,9 +18,21 @@ from framecue.errors import MessageError
 from framecue.schemas.annotation import Annotation, JoinedText
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
-from framecue.schemas.results import PublishedResult
+from framecue.schemas.results import PublishedResult, to_json
 from framecue.store.memory import MemoryStore
-from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Activity, Latest, News, Store
+from framecue.store.protocol import (
+    EVENTS_MAX,
+    TIMELINE_MAX,
+    TTL_MS,
+    Activity,
+    Held,
+    HeldEvent,
+    Latest,
+    LatestJson,
+    News,
+    Store,
+    place,
+)
 from framecue.store.redis import RedisStore
 from tests.support.servers import new_redis, redis_program, running
 
@@ -230,6 +242,46 @@ def test_an_event_is_found_by_its_id_in_its_newest_state(
     found, again = store.find_events([event_id, "cam1/0/goal/2000"])
     assert (found and (found.id, found.sequence)) == (sequence and (event_id, sequence))
     assert again == newest
+
+
+def test_what_is_handed_on_is_what_was_put(make: Callable[[], Fresh]) -> None:
+    """Answers for those who need no more than the JSON are the same as those for who reads it."""
+    store = make().store
+    put = [annotation(), annotation(revision=2), event(2000), event(4000, phase="ended", end_ms=6000), caption()]
+    store.put([*put, event(6000, phase="retracted")])
+    kept = store.latest_json_of(["cam1", "nobody"])
+    assert kept == (LatestJson(to_json(put[1]), (to_json(put[2]),), to_json(put[4])), None)
+    found = store.find_events_json([put[3].id, "cam1/0/goal/6000", "cam1/0/goal/8000", put[2].id])
+    assert found == (HeldEvent(False, to_json(put[3])), None, None, HeldEvent(True, to_json(put[2])))
+    assert store.find_events_json([]) == store.latest_json_of([]) == ()
+
+
+@pytest.mark.parametrize(
+    "put",
+    [event(2000, sequence=2, phase="retracted"), event(2000, phase="ended", end_ms=6000), event(2000), caption()],
+    ids=["retracted", "ended", "open", "caption"],
+)
+def test_a_stream_is_known_by_whatever_came_of_it(make: Callable[[], Fresh], put: PublishedResult) -> None:
+    store = make().store
+    store.put([put])
+    (latest,) = store.latest_json_of(["cam1"])
+    assert latest is not None
+    assert (store.latest("cam1") is not None, latest.annotation) == (True, None)
+
+
+def test_the_newest_come_a_few_at_a_time_and_go_on_where_they_were_left(make: Callable[[], Fresh]) -> None:
+    """Across epochs, times before the start of a clock, several of one start, and ones that were taken back."""
+    store = make().store
+    windows = [annotation(start, epoch=epoch) for epoch in (-3, 0, 8) for start in (-4000, -2000, 0, 2000)]
+    events = [event(start) for start in (-6000, 0, 2000, 4000)] + [event(2000, id="cam1/0/goal/2000.2")]
+    store.put([*windows, *events, event(0, sequence=2, phase="retracted"), event(4000, sequence=2, phase="retracted")])
+    for kind, kept in (("annotation", store.timeline("cam1")), ("event", store.events("cam1"))):
+        shown: list[Held] = []
+        while page := store.newest(kind, "cam1", limit=2, before=shown[-1].at if shown else None):  # type: ignore[arg-type]
+            shown += page
+        assert shown == [Held(place(one), to_json(one)) for one in reversed(kept)]
+        assert len(shown) == (12 if kind == "annotation" else 3)
+        assert store.newest(kind, "nobody", limit=2) == store.newest(kind, "cam1", limit=0) == ()  # type: ignore[arg-type]
 
 
 def test_news_of_all_streams_come_newest_first_and_go_on_where_they_were_left(make: Callable[[], Fresh]) -> None:

@@ -1,7 +1,14 @@
-"""What the API answers with, beside the public results, which it gives as they are."""
+"""What the API answers with, beside the public results, which it gives as they are.
+
+Lists are put together from the JSON that Redis and Kafka hold: it was checked when it was put there, and to read and
+write all of it again would take longer than everything else about a request. The models say what comes out, and
+`tests/unit/services/gateway/test_answers.py` holds the one to the other.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +18,8 @@ from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
 from framecue.schemas.feedback import Feedback
 from framecue.schemas.rules import RuleSet
+from framecue.store.protocol import LatestJson
+from framecue.timeline import rfc3339
 
 Next = Annotated[str | None, Field(description="`cursor` of the next page; null where this is the last one")]
 
@@ -95,3 +104,19 @@ class Accepted(Answer):
     """It stands in Kafka, and is joined as soon as it is read."""
 
     status: Literal["accepted"] = "accepted"
+
+
+def page_json(items: Iterable[bytes], rest: str | None) -> bytes:
+    """One of the pages above, as JSON."""
+    return b'{"items":[%b],"next":%b}' % (b",".join(items), json.dumps(rest).encode())
+
+
+def stream_json(stream: str, at_ms: int, latest: LatestJson) -> bytes:
+    """A `StreamNow` as JSON."""
+    return b'{"stream":%b,"active_at":%b,"annotation":%b,"open_events":[%b],"caption":%b}' % (
+        json.dumps(stream, ensure_ascii=False).encode(),
+        json.dumps(rfc3339(at_ms)).encode(),
+        latest.annotation or b"null",
+        b",".join(latest.open_events),
+        latest.caption or b"null",
+    )

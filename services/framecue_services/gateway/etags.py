@@ -18,7 +18,11 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
 
 def answer(request: Request, model: BaseModel) -> Response:
     """`model` as JSON, or 304."""
-    body = model.model_dump_json(by_alias=True).encode()
+    return answer_json(request, model.model_dump_json(by_alias=True).encode())
+
+
+def answer_json(request: Request, body: bytes) -> Response:
+    """`body`, which is JSON, or 304."""
     return tagged(request, body, media_type="application/json", etag=etag_of(body), cache=REVALIDATE)
 
 

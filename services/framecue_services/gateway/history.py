@@ -16,9 +16,9 @@ from pydantic import Field, model_validator
 from framecue.broker.history import SPAN_MAX_MS, Anchor, Bounds, look_back, newest_anchor, published_ms
 from framecue.broker.protocol import Broker
 from framecue.clock import Clock
-from framecue.schemas.results import PublishedResult
+from framecue.schemas.results import PublishedResult, to_json
 from framecue.schemas.topics import ANNOTATIONS, CAPTIONS, EVENTS
-from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Store, place
+from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX, TTL_MS, Kept, Store, place
 from framecue_services.gateway.paging import InstantMs, Place
 
 Kind = Literal["annotation", "event", "caption"]
@@ -72,24 +72,26 @@ class Asked:
 
 @dataclass(frozen=True)
 class Page:
-    """Newest first. `rest` None: there is no more."""
+    """Results as JSON, newest first. `rest` None: there is no more."""
 
-    results: tuple[PublishedResult, ...]
+    items: tuple[bytes, ...]
     rest: HistoryPlace | None
 
 
 def of_store(store: Store, asked: Asked, *, now_ms: int) -> Page:
     """What Redis holds of it. Where that ends, `rest` is in the topic. Raises StoreError."""
+    if asked.kind != "caption" and asked.since_ms is None and asked.until_ms is None:
+        return _newest(store, asked, asked.kind)
     held = _held(store, asked)
     shown = None if asked.after is None else asked.after.shown
     left = [one for one in reversed(held) if (shown is None or place(one) < shown) and asked.takes(one)]
     if len(left) > asked.limit:
         last = place(left[asked.limit - 1])
-        return Page(tuple(left[: asked.limit]), HistoryPlace(kind=asked.kind, shown=last))
+        return Page(_jsons(left[: asked.limit]), HistoryPlace(kind=asked.kind, shown=last))
     if _reaches(held, asked, now_ms):
-        return Page(tuple(left), None)
+        return Page(_jsons(left), None)
     floors = [floor for floor in (place(held[0]) if held else None, shown) if floor is not None]
-    return Page(tuple(left), HistoryPlace(kind=asked.kind, floor=min(floors, default=None)))
+    return Page(_jsons(left), HistoryPlace(kind=asked.kind, floor=min(floors, default=None)))
 
 
 def of_topic(broker: Broker, asked: Asked, *, clock: Clock, bounds: Bounds) -> Page:
@@ -105,7 +107,21 @@ def of_topic(broker: Broker, asked: Asked, *, clock: Clock, bounds: Bounds) -> P
         since_ms=asked.since_ms,
         is_wanted=lambda result: asked.takes(result) and (floor is None or place(result) < floor),
     )
-    return Page(looked.results, None if looked.rest is None else _place_of(looked.rest, asked.kind, floor))
+    return Page(_jsons(looked.results), None if looked.rest is None else _place_of(looked.rest, asked.kind, floor))
+
+
+def _newest(store: Store, asked: Asked, kind: Kept) -> Page:
+    """`of_store` where all times fit: only what is shown is fetched."""
+    shown = None if asked.after is None else asked.after.shown
+    held = store.newest(kind, asked.stream, limit=asked.limit + 1, before=shown)
+    items = tuple(one.json for one in held[: asked.limit])
+    if len(held) > asked.limit:
+        return Page(items, HistoryPlace(kind=kind, shown=held[asked.limit - 1].at))
+    return Page(items, HistoryPlace(kind=kind, floor=held[-1].at if held else shown))
+
+
+def _jsons(results: Sequence[PublishedResult]) -> tuple[bytes, ...]:
+    return tuple(map(to_json, results))
 
 
 def _held(store: Store, asked: Asked) -> Sequence[PublishedResult]:

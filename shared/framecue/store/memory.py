@@ -7,19 +7,24 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
+from itertools import islice
 from typing import TypeVar
 
 from framecue.clock import Clock
 from framecue.schemas.annotation import Annotation
 from framecue.schemas.caption import Caption
 from framecue.schemas.event import Event
-from framecue.schemas.results import PublishedResult, version
+from framecue.schemas.results import PublishedResult, to_json, version
 from framecue.store.protocol import (
     EVENTS_MAX,
     TIMELINE_MAX,
     TTL_MS,
     Activity,
+    Held,
+    HeldEvent,
+    Kept,
     Latest,
+    LatestJson,
     News,
     Place,
     is_open,
@@ -108,6 +113,9 @@ class MemoryStore:
             self._expire()
             return tuple(_latest(self._streams.get(stream)) for stream in streams)
 
+    def latest_json_of(self, streams: Sequence[str]) -> tuple[LatestJson | None, ...]:
+        return tuple(None if latest is None else _as_json(latest) for latest in self.latest_of(streams))
+
     def timeline(self, stream: str, *, limit: int = TIMELINE_MAX) -> tuple[Annotation, ...]:
         with self._lock:
             self._expire()
@@ -118,10 +126,19 @@ class MemoryStore:
             self._expire()
             return _last(_shown(self._streams.get(stream, _Stream())), limit)
 
+    def newest(self, kind: Kept, stream: str, *, limit: int, before: Place | None = None) -> tuple[Held, ...]:
+        kept: Sequence[Annotation | Event] = self.timeline(stream) if kind == "annotation" else self.events(stream)
+        held = (Held(place(result), to_json(result)) for result in reversed(kept))
+        return tuple(islice((one for one in held if before is None or one.at < before), limit))
+
     def find_events(self, event_ids: Sequence[str]) -> tuple[Event | None, ...]:
         with self._lock:
             self._expire()
             return tuple(map(self._find_event, event_ids))
+
+    def find_events_json(self, event_ids: Sequence[str]) -> tuple[HeldEvent | None, ...]:
+        found = self.find_events(event_ids)
+        return tuple(None if event is None else HeldEvent(is_open(event), to_json(event)) for event in found)
 
     def news(self, *, limit: int, before: News | None = None) -> tuple[News, ...]:
         with self._lock:
@@ -185,6 +202,14 @@ def _latest(kept: _Stream | None) -> Latest | None:
         return None
     annotation = kept.timeline[max(kept.timeline)] if kept.timeline else None
     return Latest(annotation, tuple(filter(is_open, _shown(kept))), kept.caption)
+
+
+def _as_json(latest: Latest) -> LatestJson:
+    return LatestJson(
+        None if latest.annotation is None else to_json(latest.annotation),
+        tuple(map(to_json, latest.open_events)),
+        None if latest.caption is None else to_json(latest.caption),
+    )
 
 
 def _published_ms(event: Event, kept: _Stream) -> int:

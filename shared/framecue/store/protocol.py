@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 from urllib.parse import quote
 
 from framecue.errors import MessageError
@@ -33,6 +33,8 @@ EXACT = 2**53
 
 Place: TypeAlias = tuple[int | str, ...]
 """What orders a result among its kind and never changes; of an annotation or an event it is as good as its id."""
+Kept: TypeAlias = Literal["annotation", "event"]
+"""What is kept of a stream in its order."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,29 @@ class Latest:
     annotation: Annotation | None
     open_events: tuple[Event, ...]
     caption: Caption | None
+
+
+@dataclass(frozen=True)
+class LatestJson:
+    """`Latest`, each result as the JSON that was put."""
+
+    annotation: bytes | None
+    open_events: tuple[bytes, ...]
+    caption: bytes | None
+
+
+class Held(NamedTuple):
+    """One result as it is held: its `place`, and the JSON that was put."""
+
+    at: Place
+    json: bytes
+
+
+class HeldEvent(NamedTuple):
+    """An event as it is held; `is_open` as of its newest state."""
+
+    is_open: bool
+    json: bytes
 
 
 class Activity(NamedTuple):
@@ -105,6 +130,10 @@ class Store(Protocol):
         """`latest` of each of `streams`, in their order, asked at once."""
         ...
 
+    def latest_json_of(self, streams: Sequence[str]) -> tuple[LatestJson | None, ...]:
+        """`latest_of` for those who hand it on: what was put is not read again."""
+        ...
+
     def timeline(self, stream: str, *, limit: int = TIMELINE_MAX) -> tuple[Annotation, ...]:
         """The last `limit` annotations, at most `TIMELINE_MAX`, in the order of time; each in its newest revision."""
         ...
@@ -113,8 +142,16 @@ class Store(Protocol):
         """The last `limit` events, at most `EVENTS_MAX`, by their first starts; each in its newest state."""
         ...
 
+    def newest(self, kind: Kept, stream: str, *, limit: int, before: Place | None = None) -> tuple[Held, ...]:
+        """Up to `limit` of what `timeline` or `events` gives, the newest first, of those that stand before `before`."""
+        ...
+
     def find_events(self, event_ids: Sequence[str]) -> tuple[Event | None, ...]:
         """Each of `event_ids` in its newest state, in their order; None where it is not held, or retracted."""
+        ...
+
+    def find_events_json(self, event_ids: Sequence[str]) -> tuple[HeldEvent | None, ...]:
+        """`find_events` for those who hand them on."""
         ...
 
     def news(self, *, limit: int, before: News | None = None) -> tuple[News, ...]:

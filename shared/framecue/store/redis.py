@@ -53,7 +53,11 @@ from framecue.store.protocol import (
     TIMELINE_MAX,
     TTL_MS,
     Activity,
+    Held,
+    HeldEvent,
+    Kept,
     Latest,
+    LatestJson,
     News,
     Place,
     is_built_in,
@@ -73,6 +77,11 @@ CONNECT_S, ANSWER_S = 2.0, 5.0
 """How long Redis may take: on one machine or in one data centre a hundred times what it needs."""
 _GROUPS = f"{flat.CAPTION}|{flat.OPEN_EVENTS}"
 _OPEN_AT = f"{flat.OPEN_EVENTS}_at_us"
+_KEPT: Mapping[Kept, str] = {"annotation": "timeline", "event": "events"}
+"""The keys that hold what is kept in order."""
+_SPACES: Mapping[Kept, int] = {"annotation": 4, "event": 6}
+"""In their members, before the JSON."""
+_RETRACTED = b"retracted"
 _KINDS = ("latest", "timeline", "events")
 """The keys of a stream."""
 _FEEDS = ("rules", "built-in")
@@ -170,10 +179,12 @@ class RedisStore:
         return self.latest_of([stream])[0]
 
     def latest_of(self, streams: Sequence[str]) -> tuple[Latest | None, ...]:
-        questions = [self._latest_questions(stream) for stream in streams]
         with self._errors():
-            answers = iter(self._ask([*chain(*questions)]) if questions else ())
-            return tuple(_latest([next(answers) for _ in mine]) for mine in questions)
+            return tuple(None if held is None else _latest(held) for held in self._latest_held(streams))
+
+    def latest_json_of(self, streams: Sequence[str]) -> tuple[LatestJson | None, ...]:
+        with self._errors():
+            return self._latest_held(streams)
 
     def fields(self, stream: str) -> flat.Fields:
         """What `HGETALL` shows of a stream; empty where nothing is known."""
@@ -191,18 +202,29 @@ class RedisStore:
         shown = tuple(event for event in held if event.phase != "retracted")
         return shown[max(0, len(shown) - limit) :]
 
-    def find_events(self, event_ids: Sequence[str]) -> tuple[Event | None, ...]:
-        places = [place_of_event(event_id) for event_id in event_ids]
-        asked = [
-            self._member_question(stream_of_event(event_id), at)
-            for event_id, at in zip(event_ids, places, strict=True)
-            if at is not None
-        ]
+    def newest(self, kind: Kept, stream: str, *, limit: int, before: Place | None = None) -> tuple[Held, ...]:
+        key, spaces = self._key(_KEPT[kind], stream), _SPACES[kind]
+        shown: list[Held] = []
         with self._errors():
-            answers = iter(self._ask(asked) if asked else ())
-            found = [_read(next(answers) if at is not None else (), Event) for at in places]
-        shown = (event for (event, *_) in ((*each, None) for each in found))
-        return tuple(None if event is None or event.phase == "retracted" else event for event in shown)
+            while len(shown) < limit:
+                end = "+" if before is None else b"(" + _spelled(before).encode() + b" "
+                (members,) = self._ask([("ZREVRANGEBYLEX", key, end, "-", "LIMIT", 0, limit - len(shown))])
+                if not members:
+                    break
+                split = [member.split(b" ", spaces) for member in members]
+                shown += [Held(_place(parts, kind), parts[-1]) for parts in split if parts[-2] != _RETRACTED]
+                before = _place(split[-1], kind)
+        return tuple(shown)
+
+    def find_events(self, event_ids: Sequence[str]) -> tuple[Event | None, ...]:
+        with self._errors():
+            found = self._find_members(event_ids)
+            return tuple(None if parts is None else _result(Event, parts[-1]) for parts in found)
+
+    def find_events_json(self, event_ids: Sequence[str]) -> tuple[HeldEvent | None, ...]:
+        with self._errors():
+            found = self._find_members(event_ids)
+        return tuple(None if parts is None else HeldEvent(parts[-2] == b"open", parts[-1]) for parts in found)
 
     def news(self, *, limit: int, before: News | None = None) -> tuple[News, ...]:
         keys = [self._key("feed", half) for half in _FEEDS]
@@ -307,12 +329,29 @@ class RedisStore:
             yield "ZREMRANGEBYRANK", key, 0, -FEED_MAX - 1
             yield "PEXPIRE", key, TTL_MS
 
+    def _latest_held(self, streams: Sequence[str]) -> tuple[LatestJson | None, ...]:
+        questions = [question for stream in streams for question in self._latest_questions(stream)]
+        answers = iter(self._ask(questions) if questions else ())
+        return tuple(_latest_json(*each) for each in zip(answers, answers, answers, strict=True))
+
+    def _find_members(self, event_ids: Sequence[str]) -> list[list[bytes] | None]:
+        """Of each event its member in parts; None where it is not held, or retracted."""
+        places = [place_of_event(event_id) for event_id in event_ids]
+        asked = [
+            self._member_question(stream_of_event(event_id), at)
+            for event_id, at in zip(event_ids, places, strict=True)
+            if at is not None
+        ]
+        answers = iter(self._ask(asked) if asked else ())
+        members = (next(iter(next(answers)), None) if at is not None else None for at in places)
+        found = (None if member is None else member.split(b" ", _SPACES["event"]) for member in members)
+        return [None if parts is None or parts[-2] == _RETRACTED else parts for parts in found]
+
     def _latest_questions(self, stream: str) -> tuple[Command, ...]:
         return (
             ("ZRANGE", self._key("timeline", stream), -1, -1),
             _run(scripts.OPEN, self._key("events", stream)),
             ("HGET", self._key("latest", stream), flat.CAPTION_JSON),
-            *(("EXISTS", self._key(kind, stream)) for kind in _KINDS),
         )
 
     def _member_question(self, stream: str, at: Place) -> Command:
@@ -325,7 +364,7 @@ class RedisStore:
     ) -> list[Command]:
         """Open events beside the latest annotation, and a day more for all of what changed."""
         calls = []
-        for stream, (at_us, members) in still_open.items():
+        for stream, (at_us, members, *_) in still_open.items():
             fields = {_OPEN_AT: at_us.decode(), **flat.open_event_fields(_read(members, Event))}
             calls.append(self._put_fields(self._key("latest", stream), flat.OPEN_EVENTS, fields, order=1))
         for stream in dict.fromkeys(r.stream for r, new in zip(results, changed, strict=True) if new):
@@ -390,6 +429,11 @@ def _sortable(number: int) -> str:
     return f"{number:016}" if number >= 0 else f"-{10**16 + number:016}"
 
 
+def _number(spelled: bytes) -> int:
+    """What `_sortable` spelled so."""
+    return int(spelled) if spelled[:1] != b"-" else int(spelled[1:]) - 10**16
+
+
 def _spelled(at: Place) -> str:
     return " ".join(_sortable(part) if isinstance(part, int) else part for part in at)
 
@@ -405,18 +449,36 @@ def _order(news: News) -> tuple[int, bytes]:
     return news.at_ms, news.event_id.encode()
 
 
-def _latest(answers: Sequence[Any]) -> Latest | None:
-    last, (_, still_open), caption, *known = answers
-    if not any(known):
+def _latest_json(last: Sequence[bytes], events: Sequence[Any], caption: bytes | None) -> LatestJson | None:
+    """The answers to `_latest_questions`. Whatever is known of a stream is one of the three, or an event that ended."""
+    _, still_open, *has_events = events
+    if not last and caption is None and not any(has_events):
         return None
-    sentence = Caption.model_validate_json(caption) if caption else None
-    return Latest(next(iter(_read(last, Annotation)), None), _read(still_open, Event), sentence)
+    return LatestJson(next(iter(_jsons(last, "annotation")), None), tuple(_jsons(still_open, "event")), caption or None)
+
+
+def _latest(held: LatestJson) -> Latest:
+    return Latest(
+        None if held.annotation is None else _result(Annotation, held.annotation),
+        tuple(_result(Event, data) for data in held.open_events),
+        None if held.caption is None else Caption.model_validate_json(held.caption),
+    )
 
 
 def _read(members: Sequence[bytes], kind: type[R]) -> tuple[R, ...]:
-    """The results in members of `timeline` or `events`, whose JSON stands behind the last of so many spaces."""
-    spaces = 4 if kind is Annotation else 6
-    return tuple(_result(kind, member.split(b" ", spaces)[-1]) for member in members)
+    """The results in members of `timeline` or `events`."""
+    return tuple(_result(kind, data) for data in _jsons(members, "annotation" if kind is Annotation else "event"))
+
+
+def _jsons(members: Sequence[bytes], kind: Kept) -> Iterator[bytes]:
+    """Their JSON, which stands behind the last of so many spaces."""
+    return (member.split(b" ", _SPACES[kind])[-1] for member in members)
+
+
+def _place(parts: Sequence[bytes], kind: Kept) -> Place:
+    """What a member in parts begins with."""
+    numbers = tuple(map(_number, parts[:3]))
+    return numbers if kind == "annotation" else (*numbers, parts[3].decode())
 
 
 @lru_cache(READ_KEPT)

@@ -88,12 +88,14 @@ return 1
 
 OPEN = Script(r"""
 -- KEYS[1] the sorted set of a stream's events
--- gives   the server's time in us, which orders two answers, and the members of those that go on
+-- gives   the server's time in us, which orders two answers, the members of those that go on, and whether there are any
+--         events at all
 local now, open = redis.call('TIME'), {}
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+local members = redis.call('ZRANGE', KEYS[1], 0, -1)
+for _, member in ipairs(members) do
   if string.find(member, '^%S+ %S+ %S+ %S+ %d+ open ') then open[#open + 1] = member end
 end
-return {string.format('%.0f', now[1] * 1000000 + now[2]), open}
+return {string.format('%.0f', now[1] * 1000000 + now[2]), open, #members > 0}
 """)
 
 ALL = (PUT_MEMBER, PUT_FIELDS, PUT_PICTURE, OPEN)

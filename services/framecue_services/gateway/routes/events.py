@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Annotated, Literal, TypeAlias
 from urllib.parse import quote
 from uuid import uuid4
@@ -21,18 +22,18 @@ from framecue.errors import FrameCueError
 from framecue.schemas.event import Event
 from framecue.schemas.feedback import NOTE_MAX, Feedback
 from framecue.schemas.segment import TIME_MAX_MS
-from framecue.store.protocol import News, Store, is_open, place_of_event, rule_of_event, stream_of_event
+from framecue.store.protocol import News, Store, place_of_event, rule_of_event, stream_of_event
 from framecue.timeline import rfc3339
 from framecue_services.gateway.access import Reader, Writer
-from framecue_services.gateway.answers import EventDetail, EventPage
-from framecue_services.gateway.etags import NOT_MODIFIED, answer, tagged
+from framecue_services.gateway.answers import EventDetail, EventPage, page_json
+from framecue_services.gateway.etags import NOT_MODIFIED, answer, answer_json, tagged
 from framecue_services.gateway.feedback import PATIENCE_S, FeedbackBook
 from framecue_services.gateway.paging import LIMIT, Cursor, InstantMs, Limit, Place, cursor_of, place_of
 from framecue_services.gateway.pictures import FrameName, Pictures
 from framecue_services.gateway.principal import Principal
 from framecue_services.gateway.problems import Problem, documented, no_event, no_stream
 from framecue_services.gateway.routes.pictures import FIXED, JPEG, PICTURE, Width, picture_etag
-from framecue_services.gateway.routes.streams import Match, StreamName, check_seen, visible
+from framecue_services.gateway.routes.streams import Match, StreamName, check_seen
 from framecue_services.gateway.threads import Pools
 from framecue_services.gateway.words import Words
 from framecue_services.gateway.writing import written
@@ -41,7 +42,9 @@ router = APIRouter(tags=["events"])
 EventName: TypeAlias = Annotated[str, Path(alias="event", description="id of an event", examples=["cam1/0/goal/8000"])]
 State = Literal["any", "open", "closed"]
 AT_ONCE = 1_000
-"""Events that are looked through with one question to Redis."""
+"""Events that are looked through with one question to Redis at most."""
+SPARE, GROWTH = 10, 4
+"""How many more than a page are looked through first, and how many times as many each time after."""
 
 
 class NewsPlace(Place):
@@ -94,7 +97,7 @@ async def feed(
     after = place_of(cursor, NewsPlace)
     store: Store = request.app.state.store
     pools: Pools = request.app.state.pools
-    return answer(request, await pools.redis.run(_feed, store, caller, match, rule, state, limit, after))
+    return answer_json(request, await pools.redis.run(_feed, store, caller, match, rule, state, limit, after))
 
 
 @router.get(
@@ -197,33 +200,39 @@ async def miss(request: Request, caller: Writer, stream: StreamName, missed: Mis
 
 def _feed(
     store: Store, caller: Principal, match: str, rule: str, state: State, limit: int, after: NewsPlace | None
-) -> EventPage:
+) -> bytes:
     """A page ends at an event that the caller sees: a cursor names no other."""
-    mine = {one.stream for one in visible(store, caller, match)}
-    shown: list[tuple[News, Event]] = []
-    for chunk in _chunks(store, None if after is None else News(after.at_ms, after.event)):
+
+    @cache
+    def is_mine(stream: str) -> bool:
+        return caller.sees(stream) and fnmatchcase(stream, match)
+
+    shown: list[tuple[News, bytes]] = []
+    for chunk in _chunks(store, None if after is None else News(after.at_ms, after.event), first=limit + SPARE):
         wanted = [
             news
             for news in chunk
-            if stream_of_event(news.event_id) in mine and fnmatchcase(rule_of_event(news.event_id), rule)
+            if is_mine(stream_of_event(news.event_id)) and fnmatchcase(rule_of_event(news.event_id), rule)
         ]
-        found = store.find_events([news.event_id for news in wanted])
+        found = store.find_events_json([news.event_id for news in wanted])
         shown += [
-            (news, event)
+            (news, event.json)
             for news, event in zip(wanted, found, strict=True)
-            if event is not None and (state == "any" or is_open(event) == (state == "open"))
+            if event is not None and (state == "any" or event.is_open == (state == "open"))
         ]
         if len(shown) > limit:
             break
     last = shown[limit - 1][0] if len(shown) > limit else None
     end = last and cursor_of(NewsPlace(at_ms=last.at_ms, event=last.event_id))
-    return EventPage(items=tuple(event for _, event in shown[:limit]), next=end)
+    return page_json((event for _, event in shown[:limit]), end)
 
 
-def _chunks(store: Store, before: News | None) -> Iterator[tuple[News, ...]]:
-    while chunk := store.news(limit=AT_ONCE, before=before):
+def _chunks(store: Store, before: News | None, *, first: int) -> Iterator[tuple[News, ...]]:
+    """Few at first, which are enough where most of them are wanted; then more and more."""
+    at_once = first
+    while chunk := store.news(limit=min(at_once, AT_ONCE), before=before):
         yield chunk
-        before = chunk[-1]
+        before, at_once = chunk[-1], GROWTH * at_once
 
 
 async def _find(request: Request, caller: Principal, event_id: str) -> Event:

@@ -16,8 +16,8 @@ from framecue.settings import Settings
 from framecue.store.protocol import Store
 from framecue.timeline import parse_rfc3339
 from framecue_services.gateway.access import Reader
-from framecue_services.gateway.answers import AnnotationPage, CaptionPage, EventPage
-from framecue_services.gateway.etags import NOT_MODIFIED, answer
+from framecue_services.gateway.answers import AnnotationPage, CaptionPage, EventPage, page_json
+from framecue_services.gateway.etags import NOT_MODIFIED, answer_json
 from framecue_services.gateway.history import Asked, HistoryPlace, Kind, Page, of_store, of_topic
 from framecue_services.gateway.paging import LIMIT, Cursor, Limit, cursor_of, place_of
 from framecue_services.gateway.principal import Principal
@@ -50,8 +50,7 @@ async def timeline(
     A look into Kafka is bounded: a page may have fewer than asked for, even none, and a `next` that goes on.
     """
     asked = _asked(caller, stream, "annotation", since, until, limit, cursor)
-    page = await _page(request, asked)
-    return answer(request, AnnotationPage(items=page.results, next=_next(page)))
+    return await _answer(request, asked)
 
 
 @router.get("/{id}/events", summary="Events of a stream", response_model=EventPage, responses=DOCUMENTED)
@@ -69,8 +68,7 @@ async def events(
     From Kafka, an event is shown as it stood an hour after it was first published.
     """
     asked = _asked(caller, stream, "event", since, until, limit, cursor)
-    page = await _page(request, asked)
-    return answer(request, EventPage(items=page.results, next=_next(page)))
+    return await _answer(request, asked)
 
 
 @router.get("/{id}/captions", summary="Sentences about a stream", response_model=CaptionPage, responses=DOCUMENTED)
@@ -85,8 +83,7 @@ async def captions(
 ) -> Response:
     """Newest first, from Kafka. Pages are as those of `timeline`."""
     asked = _asked(caller, stream, "caption", since, until, limit, cursor)
-    page = await _page(request, asked)
-    return answer(request, CaptionPage(items=page.results, next=_next(page)))
+    return await _answer(request, asked)
 
 
 async def while_there(request: Request, work: Awaitable[T], *, stop: Callable[[], None]) -> T:
@@ -109,6 +106,11 @@ async def _gone(request: Request) -> None:
         pass
 
 
+async def _answer(request: Request, asked: Asked) -> Response:
+    page = await _page(request, asked)
+    return answer_json(request, page_json(page.items, None if page.rest is None else cursor_of(page.rest)))
+
+
 async def _page(request: Request, asked: Asked) -> Page:
     """From Redis, and from Kafka where Redis has nothing of it; raises Problem 404 where nobody knows the stream."""
     state = request.app.state
@@ -121,11 +123,11 @@ async def _page(request: Request, asked: Asked) -> Page:
     if not asked.is_of_topic:
         page = await pools.redis.run(of_store, store, asked, now_ms=clock.now_ms())
         is_begin = asked.since_ms is None and asked.until_ms is None
-        if page.results or page.rest is None or is_begin:
+        if page.items or page.rest is None or is_begin:
             return page
         asked = _going_on(asked, page.rest)
     page = await _of_topic(request, asked)
-    if not page.results and page.rest is None and not is_known:
+    if not page.items and page.rest is None and not is_known:
         raise no_stream()
     return page
 
@@ -164,7 +166,3 @@ def _instant(name: str, text: str | None) -> int | None:
 
 def _going_on(asked: Asked, rest: HistoryPlace) -> Asked:
     return Asked(asked.stream, asked.kind, asked.limit, asked.since_ms, asked.until_ms, rest)
-
-
-def _next(page: Page) -> str | None:
-    return None if page.rest is None else cursor_of(page.rest)

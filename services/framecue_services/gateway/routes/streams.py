@@ -10,11 +10,10 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from framecue.schemas.base import STREAM_ID
-from framecue.store.protocol import Activity, Latest, Store
-from framecue.timeline import rfc3339
+from framecue.store.protocol import Activity, LatestJson, Store
 from framecue_services.gateway.access import Reader
-from framecue_services.gateway.answers import StreamNow, StreamPage
-from framecue_services.gateway.etags import NOT_MODIFIED, answer
+from framecue_services.gateway.answers import StreamNow, StreamPage, page_json, stream_json
+from framecue_services.gateway.etags import NOT_MODIFIED, answer_json
 from framecue_services.gateway.paging import LIMIT, Cursor, InstantMs, Limit, Place, cursor_of, place_of
 from framecue_services.gateway.principal import Principal
 from framecue_services.gateway.problems import documented, no_stream
@@ -48,7 +47,7 @@ async def list_streams(
     after = place_of(cursor, StreamPlace)
     store: Store = request.app.state.store
     pools: Pools = request.app.state.pools
-    return answer(request, await pools.redis.run(_page, store, caller, match, limit, after))
+    return answer_json(request, await pools.redis.run(_page, store, caller, match, limit, after))
 
 
 @router.get(
@@ -62,7 +61,7 @@ async def latest(request: Request, caller: Reader, stream: StreamName) -> Respon
     check_seen(caller, stream)
     store: Store = request.app.state.store
     pools: Pools = request.app.state.pools
-    return answer(request, await pools.redis.run(_now, store, stream))
+    return answer_json(request, await pools.redis.run(_now, store, stream))
 
 
 def check_seen(caller: Principal, stream: str) -> None:
@@ -76,33 +75,27 @@ def visible(store: Store, caller: Principal, match: str) -> list[Activity]:
     return [one for one in store.activity() if caller.sees(one.stream) and fnmatchcase(one.stream, match)]
 
 
-def _page(store: Store, caller: Principal, match: str, limit: int, after: StreamPlace | None) -> StreamPage:
+def _page(store: Store, caller: Principal, match: str, limit: int, after: StreamPlace | None) -> bytes:
     mine = sorted(visible(store, caller, match), reverse=True)
     if after is not None:
         mine = [one for one in mine if one < (after.at_ms, after.stream)]
     shown, more = mine[:limit], mine[limit:]
-    items = _described(shown, store.latest_of([one.stream for one in shown]))
+    items = _described(shown, store.latest_json_of([one.stream for one in shown]))
     last = StreamPlace(at_ms=shown[-1].at_ms, stream=shown[-1].stream) if more else None
-    return StreamPage(items=items, next=last and cursor_of(last))
+    return page_json(items, None if last is None else cursor_of(last))
 
 
-def _now(store: Store, stream: str) -> StreamNow:
-    at_ms, known = store.active_ms(stream), store.latest(stream)
+def _now(store: Store, stream: str) -> bytes:
+    at_ms, (known,) = store.active_ms(stream), store.latest_json_of([stream])
     if at_ms is None or known is None:
         raise no_stream()
     return _described([Activity(at_ms, stream)], [known])[0]
 
 
-def _described(active: Sequence[Activity], known: Sequence[Latest | None]) -> tuple[StreamNow, ...]:
+def _described(active: Sequence[Activity], known: Sequence[LatestJson | None]) -> list[bytes]:
     """Without those that were forgotten in between."""
-    return tuple(
-        StreamNow(
-            stream=one.stream,
-            active_at=rfc3339(one.at_ms),
-            annotation=latest.annotation,
-            open_events=latest.open_events,
-            caption=latest.caption,
-        )
+    return [
+        stream_json(one.stream, one.at_ms, latest)
         for one, latest in zip(active, known, strict=False)
         if latest is not None
-    )
+    ]
