@@ -10,12 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from framecue.broker.protocol import Broker, Message
 from framecue.schemas.segment import CUE_TEXT_MAX, SubtitleHeaders, subtitle_headers
 from framecue.schemas.topics import SUBTITLES
-from framecue.store.protocol import Store
+from framecue.telemetry.traces import span
 from framecue_services.gateway.access import Writer
 from framecue_services.gateway.answers import Accepted
-from framecue_services.gateway.problems import Problem, documented, no_stream
+from framecue_services.gateway.problems import Problem, documented
 from framecue_services.gateway.routes.streams import StreamName, check_seen
-from framecue_services.gateway.threads import Pools
 from framecue_services.gateway.words import Words
 from framecue_services.gateway.writing import written
 
@@ -34,18 +33,18 @@ class Line(BaseModel):
 
 @router.post("/{id}/text", summary="Say something", status_code=202, responses=documented(404, 413, 415, 422))
 async def say(request: Request, caller: Writer, stream: StreamName, line: Line) -> Accepted:
-    """Counts as said when it arrives in Kafka, like a line of `framecue say`: the newest window is revised with it."""
+    """Counts as said when it arrives in Kafka, like a line of `framecue say`: the newest window is revised with it.
+
+    It may come before the first picture does, and so before anybody knows of the stream: it waits for it.
+    """
     check_seen(caller, stream)
     if len(line.text) > CUE_TEXT_MAX:
         raise Problem(413, f"{len(line.text)} characters are longer than a line may be, which is {CUE_TEXT_MAX}")
     if not line.text.strip():
         raise Problem(422, "there are no words in it")
-    store: Store = request.app.state.store
     broker: Broker = request.app.state.broker
-    pools: Pools = request.app.state.pools
-    if await pools.redis.run(store.active_ms, stream) is None:
-        raise no_stream()
-    headers = subtitle_headers(SubtitleHeaders(content_type=PLAIN, language=line.language))
-    message = Message(SUBTITLES.name, stream.encode(), line.text.encode(), headers)
-    await written(pools, broker.commit, [message])
+    with span("say", about={"framecue.stream": stream}) as here:
+        said = SubtitleHeaders(content_type=PLAIN, language=line.language, traceparent=here.traceparent)
+        message = Message(SUBTITLES.name, stream.encode(), line.text.encode(), (*subtitle_headers(said), *here.mark))
+        await written(request.app.state.pools, broker.commit, [message])
     return Accepted()
