@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from framecue.broker.protocol import Message
 from framecue.broker.rules import rules_in_force
 from framecue.schemas.rules import RuleSet, rules_from_yaml
 from framecue.schemas.topics import MEDIA
+from framecue_services.gateway.routes import rules as subject
 from tests.support.gateway import House
 
 YAML = {"Origin": "http://127.0.0.1:8080", "Content-Type": "application/yaml"}
@@ -84,10 +87,25 @@ def test_more_rules_than_the_topic_takes_are_refused() -> None:
     assert "too many or too long" in answer.json()["detail"]
 
 
+def test_rules_are_not_read_where_all_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte of YAML takes seconds."""
+    readers: list[str] = []
+
+    def read(text: str) -> RuleSet:
+        readers.append(threading.current_thread().name)
+        return rules_from_yaml(text)
+
+    monkeypatch.setattr(subject, "rules_from_yaml", read)
+    assert House().client().put("/v1/rules", content=FILE, headers=YAML).status_code == 200
+    assert [name.rpartition("_")[0] for name in readers] == ["what writes to Kafka"]
+
+
 def test_rules_in_force_that_cannot_be_read_can_be_replaced() -> None:
     house = House()
-    house.memory.commit([Message("control", b"rules", b"{")])
+    house.memory.commit([Message("control", b"rules", b'{"a secret rule": 1}')])
     client = house.client()
-    assert client.get("/v1/rules").status_code == 503
+    answer = client.get("/v1/rules")
+    assert answer.status_code == 503
+    assert "secret" not in answer.text, "it may be for streams that the caller does not see"
     assert client.put("/v1/rules", content=FILE, headers=YAML).status_code == 200
     assert client.get("/v1/rules").status_code == 200
