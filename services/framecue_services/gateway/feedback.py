@@ -24,8 +24,8 @@ from framecue.telemetry.names import FEEDBACK_GIVEN
 
 SHOWN = 20
 """Judgements of one event."""
-EVENTS_MAX = 20_000
-"""Events whose feedback is kept; the one that was judged longest ago is forgotten first."""
+KEPT_MAX = 20_000
+"""Judgements that are kept, 160 MB at most; the event that was judged longest ago is forgotten first."""
 SINCE_MS = 30 * DAY_MS
 """How far back feedback is looked for: as long as events stay in their topic."""
 PATIENCE_S = 2.0
@@ -39,6 +39,7 @@ class FeedbackBook:
     def __init__(self, broker: Broker, *, clock: Clock) -> None:
         self._broker, self._clock = broker, clock
         self._of: OrderedDict[str, deque[Feedback]] = OrderedDict()
+        self._count = 0
         self._next: dict[int, int] = {}
         self._locks: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -89,10 +90,12 @@ class FeedbackBook:
         with self._lock:
             kept = self._of.setdefault(feedback.event, deque(maxlen=SHOWN))
             if all(feedback.id != one.id for one in kept):
+                self._count += len(kept) < SHOWN
                 kept.append(feedback)
             self._of.move_to_end(feedback.event)
-            while len(self._of) > EVENTS_MAX:
-                self._of.popitem(last=False)
+            while self._count > KEPT_MAX:
+                _, forgotten = self._of.popitem(last=False)
+                self._count -= len(forgotten)
 
 
 _HEADERS = (("content-type", b"application/json"),)

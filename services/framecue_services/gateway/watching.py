@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,7 +44,7 @@ class Watched:
         try:
             await self._app(scope, receive, noted)
         except Exception:
-            _log.exception("%s %s failed", scope["method"], scope["path"])
+            _log.exception("%s %s failed", scope["method"], quote(scope["path"]))  # it may have lines of its own in it
             if status:
                 raise  # it is too late for an answer: the connection breaks, so that nobody takes it for whole
             status = 500
@@ -56,6 +57,6 @@ def _measure(scope: Scope, status: int, seconds: float) -> None:
     """`status` 0: whoever asked was gone before there was an answer."""
     route = getattr(scope.get("route"), "path", UNROUTED)
     method = scope["method"] if scope["method"] in METHODS else "other"
-    _log.debug("%s %s: %d after %.1f ms", method, scope["path"], status, 1_000 * seconds)
+    _log.debug("%s %s: %d after %.1f ms", method, quote(scope["path"]), status, 1_000 * seconds)
     if route not in LASTING:
         record(HTTP_DURATION, seconds, route=route, method=method, status=str(status or 499))

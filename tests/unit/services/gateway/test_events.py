@@ -136,10 +136,11 @@ def test_an_event_is_shown_while_kafka_is_away_with_what_was_known(
 
 
 def test_feedback_is_held_within_bounds(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "EVENTS_MAX", 2)
+    """Of all together: twenty of each of twenty thousand events, with a page of words each, would be gigabytes."""
+    monkeypatch.setattr(subject, "KEPT_MAX", 3)
     house.put(made("goal", 8000), made("goal", 12_000))
     client = house.client()
-    for start in (0, 8000, 12_000):
+    for start in (0, 0, 8000, 12_000):
         client.post(f"/v1/events/cam1/0/goal/{start}/feedback", json={"verdict": "right"}, headers=HEADERS)
     book = FeedbackBook(house.memory, clock=house.clock)
     book.look("cam1/0/goal/0")

@@ -69,11 +69,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def heard(hub: LiveHub, broker: MemoryBroker) -> str:
     """What somebody is handed who listens while one more is published."""
-    await hub.ready.wait()
-    listening = hub.subscribe(Wanted())
-    listening.attach()
-    publish(broker, 1)
     async with asyncio.timeout(PATIENCE_S):
+        await hub.ready.wait()
+        listening = hub.subscribe(Wanted())
+        listening.attach()
+        publish(broker, 1)
         return (await listening.next() or b"").decode()
 
 

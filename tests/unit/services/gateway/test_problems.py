@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from framecue.errors import BrokerError, MessageError, RulesError, SetupError, StoreError
+from framecue.store.memory import MemoryStore
 from framecue_services.gateway.bodies import BODY_MAX
 from framecue_services.gateway.routes import streams
 from tests.support.gateway import House
@@ -60,6 +61,21 @@ def test_a_fault_that_nobody_thought_of_says_so_and_the_log_says_what(
     assert "content-security-policy" in answer.headers
     (logged,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert (logged.getMessage(), logged.exc_info is not None) == ("GET /v1/streams failed", True)
+    caplog.clear()
+
+
+def test_nobody_writes_lines_of_their_own_into_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(MemoryStore, "find_events", fail)
+    with caplog.at_level(logging.DEBUG, logger="framecue_services"):
+        House().client().get("/v1/events/cam1%0D2026-01-01 INFO all is well%1b[2J/0/goal/0")
+    said = [record.getMessage() for record in caplog.records if "all" in record.getMessage()]
+    assert len(said) == 2
+    assert all("cam1%0D2026-01-01%20INFO%20all%20is%20well%1B%5B2J/0" in message for message in said)
     caplog.clear()
 
 
