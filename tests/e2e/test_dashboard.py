@@ -177,7 +177,7 @@ def test_the_page_says_that_the_gateway_is_away_and_loses_no_event_when_it_is_ba
         house.fleet.until(lambda: len(house.event_ids("night", "red alert")) == 3, what="three events")
         house.fleet.until(lambda: gateway.ready, what="the gateway's return")
         expect(page.get_by_role("status").first).to_have_text("live", timeout=PATIENCE_MS)
-        expect(page.get_by_role("alert")).to_have_count(0)
+        expect(page.get_by_role("alert")).to_have_count(0, timeout=PATIENCE_MS)
         expect(rows).to_have_count(3, timeout=PATIENCE_MS)
         shown = {row.get_attribute("data-event-id") for row in rows.all()}
         assert shown == house.event_ids("night", "red alert")

@@ -108,6 +108,14 @@ export function inWords(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** After which time what is passing is tried again. */
+export const AGAIN_MS = 3_000;
+
+/** Whether the same may well succeed soon: nobody answered, or the gateway asks for patience. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof Unreachable || (error instanceof Problem && [429, 502, 503, 504].includes(error.status));
+}
+
 /** Whether `error` only says that nobody waits for the answer any more. */
 export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === "AbortError";

@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { api, isAbort } from "./api.ts";
+import { AGAIN_MS, api, isAbort, isPassing } from "./api.ts";
 import { EventDrawer } from "./evidence.tsx";
 import { append, arrive, newsOf, NO_FEED, reveal, type Feed, type Filter } from "./feed.ts";
 import { moveFocus, useKeys } from "./keyboard.ts";
@@ -76,6 +76,7 @@ function useFeed(filter: Filter, open: string | null): { feed: Feed; state: Load
   const feed = useSignal<Feed>(NO_FEED);
   const state = useSignal<Loading>({ isLoading: true, next: null, error: null });
   const control = useRef(new AbortController());
+  const again = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const reads = useRef(false);
   reads.current = open !== null;
   const asked = { match: filter.match === "*" ? "" : filter.match, rule: ASKED[filter.rule] ?? filter.rule.replace(/^=/, ""), state: filter.state === "any" ? "" : filter.state };
@@ -83,6 +84,7 @@ function useFeed(filter: Filter, open: string | null): { feed: Feed; state: Load
   /** Answers of the gateway from `cursor` on, one after the other, until `take` has enough; null: it was cut off. */
   async function pages(cursor: string | null, take: (events: readonly Event[]) => "more" | "enough"): Promise<string | null> {
     control.current.abort();
+    clearTimeout(again.current);
     const { signal } = (control.current = new AbortController());
     for (let n = 0; n < PAGES_AT_ONCE; n++) {
       const page = await api.events(asked, cursor, signal);
@@ -102,7 +104,9 @@ function useFeed(filter: Filter, open: string | null): { feed: Feed; state: Load
       });
       state.value = { isLoading: false, next, error: null };
     } catch (e) {
-      if (!isAbort(e)) state.value = { ...state.peek(), isLoading: false, error: e };
+      if (isAbort(e)) return;
+      state.value = { ...state.peek(), isLoading: false, error: e };
+      if (isPassing(e)) again.current = setTimeout(() => void load(cursor), AGAIN_MS);
     }
   }
 
@@ -117,7 +121,8 @@ function useFeed(filter: Filter, open: string | null): { feed: Feed; state: Load
       });
       take(news.flat());
     } catch (e) {
-      if (!isAbort(e)) state.value = { ...state.peek(), error: e };
+      if (isPassing(e)) again.current = setTimeout(() => void catchUp(), AGAIN_MS);
+      else if (!isAbort(e)) state.value = { ...state.peek(), error: e };
     }
   }
 
@@ -133,6 +138,7 @@ function useFeed(filter: Filter, open: string | null): { feed: Feed; state: Load
     const stop = keep((results) => take(results.filter((one) => one.schema === "framecue.event/1")));
     return () => {
       clearTimeout(timer);
+      clearTimeout(again.current);
       control.current.abort();
       stop();
     };

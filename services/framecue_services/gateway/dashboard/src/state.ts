@@ -2,7 +2,7 @@
 // once, so that 200 streams cost one rendering and not 200. It must not know how anything looks.
 
 import { batch, computed, signal, type Signal } from "@preact/signals";
-import { api, skew, whenUnauthorised } from "./api.ts";
+import { AGAIN_MS, api, isPassing, skew, whenUnauthorised } from "./api.ts";
 import { setLabels } from "./colours.ts";
 import { Connection, SILENCE_MS, type LiveState } from "./connection.ts";
 import { apply, applyItem, emptyView, health, type Health, type StreamView } from "./merging.ts";
@@ -154,6 +154,7 @@ async function fetchStreams(): Promise<void> {
     });
   } catch (e) {
     loadError.value = e;
+    if (isPassing(e)) setTimeout(() => login.value.kind === "in" && void loadStreams(), AGAIN_MS);
   }
 }
 
@@ -172,8 +173,9 @@ export async function loadRules(): Promise<void> {
     const found = await api.rules();
     setLabels(found.rules);
     rules.value = found;
-  } catch {
+  } catch (e) {
     // The rules page says what is wrong; elsewhere they only explain.
+    if (isPassing(e)) setTimeout(() => login.value.kind === "in" && void loadRules(), AGAIN_MS);
   }
 }
 

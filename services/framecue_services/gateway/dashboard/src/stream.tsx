@@ -2,7 +2,7 @@
 
 import { batch, useComputed, useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { api, inWords, isAbort, Problem } from "./api.ts";
+import { AGAIN_MS, api, inWords, isAbort, isPassing, Problem } from "./api.ts";
 import { Drawer, EventDrawer, SceneScores, ScoreRow, WindowDrawer } from "./evidence.tsx";
 import { epochs, extend, lines, NO_HISTORY, settledUntil, type History } from "./history.ts";
 import { moveFocus, useKeys } from "./keyboard.ts";
@@ -144,11 +144,17 @@ function useHistory(stream: string): { history: History; error: unknown; again: 
         error.value = null;
         await older(stream, timeline.next, signal, add);
       } catch (e) {
-        if (!isAbort(e)) error.value = e;
+        if (isAbort(e)) return;
+        error.value = e;
+        if (isPassing(e)) timer = setTimeout(() => void load(), AGAIN_MS);
       }
     };
+    let timer: ReturnType<typeof setTimeout> | undefined;
     void load();
-    return () => control.abort();
+    return () => {
+      clearTimeout(timer);
+      control.abort();
+    };
   }, [stream, refetch.value, tries.value]);
   return { history: history.value, error: error.value, again: () => tries.value++ };
 }
