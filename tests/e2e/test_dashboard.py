@@ -35,8 +35,8 @@ RULES = RuleSet(
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0)}
 HOSTILE = "<img src=x onerror=alert(1)> \u202egpj.exe"
 SHOWN = "<img src=x onerror=alert(1)> gpj.exe"
-AWAY = "Failed to load resource: net::ERR_|ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE"
-"""What a browser says by itself while nobody answers."""
+AWAY = "status of 503|Failed to load resource: net::ERR_|ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE"
+"""What a browser says by itself while nobody answers, or the gateway starts and does not reach everything yet."""
 
 
 class Cameras:
