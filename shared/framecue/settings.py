@@ -9,6 +9,7 @@ know this file: they are handed plain values.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -31,7 +32,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from framecue.analysis.settings import MachineSettings
 from framecue.errors import SetupError
@@ -410,6 +417,9 @@ def known_settings(path: Path | None = None) -> Settings:
         return Settings(**given)
     except ValidationError as e:
         raise SetupError(_explain(e)) from e
+    except SettingsError as e:  # it names the section alone, and what it comes from quotes the value
+        broken = [name for name in os.environ if name.upper() in variables() and _is_broken_list(name)]
+        raise SetupError(f"{', '.join(broken)} must hold a list as JSON, such as [], and cannot be read as that") from e
 
 
 def unknown_variables() -> tuple[str, ...]:
@@ -499,6 +509,9 @@ def _bounds(field: FieldInfo) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as e:  # in words of its own: the error quotes the line, which may hold a secret
+        where = "" if e.problem_mark is None else f" in line {e.problem_mark.line + 1}"
+        raise SetupError(f"the settings file {path} cannot be read: {e.problem}{where}") from e
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
         raise SetupError(f"the settings file {path} cannot be read: {e}") from e
     if not isinstance(value or {}, dict):
@@ -506,6 +519,17 @@ def _read(path: Path) -> dict[str, Any]:
             f"the settings file {path} must hold sections such as `analysis:`, not a {type(value).__name__}"
         )
     return {str(name): section for name, section in (value or {}).items()}
+
+
+def _is_broken_list(name: str) -> bool:
+    """Whether this variable holds a list that is no JSON."""
+    if not isinstance(variables()[name.upper()].default, tuple):
+        return False
+    try:
+        json.loads(os.environ[name])
+    except ValueError:
+        return True
+    return False
 
 
 def _explain(e: ValidationError, *, section: str | None = None) -> str:
@@ -516,7 +540,7 @@ def _explain(e: ValidationError, *, section: str | None = None) -> str:
         paths = {".".join(n.removeprefix(PREFIX).lower().split("__", 1)): n for n in variables()}
         nearest = get_close_matches(where, [*paths, *Settings.model_fields], n=1, cutoff=0)[0]
         return f"there is no setting {where}; the nearest is {nearest}"
-    variable = PREFIX + "__".join(path).upper()
+    variable = PREFIX + "__".join(path[:2]).upper()
     return f"the setting {where} ({variable}): {first['msg'].removeprefix('Value error, ')}"
 
 

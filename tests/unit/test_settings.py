@@ -169,3 +169,26 @@ def test_example_gives_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     assert load_settings() == Settings.model_construct()
     assert len(lines) == len(variables())
+
+
+PRIVATE = "whsec_not-for-logs"
+
+
+def test_webhooks_that_are_no_json_are_a_sentence_without_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMECUE_NOTIFIER__WEBHOOKS", f'[{{"name": "ops", "secret": "{PRIVATE}"}}')
+    with pytest.raises(SetupError, match="FRAMECUE_NOTIFIER__WEBHOOKS must hold a list as JSON") as told:
+        load_settings()
+    assert PRIVATE not in str(told.value)
+
+
+def test_file_that_cannot_be_read_is_not_quoted(empty_folder: Path) -> None:
+    (empty_folder / "framecue.yaml").write_text(f"notifier:\n  webhooks: [{{secret: {PRIVATE}")
+    with pytest.raises(SetupError, match=r"framecue\.yaml cannot be read: .* in line 2") as told:
+        load_settings()
+    assert PRIVATE not in str(told.value)
+
+
+def test_a_webhook_names_the_variable_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMECUE_NOTIFIER__WEBHOOKS", json.dumps([{"name": "ops", "url": "https://a/", "secret": "x"}]))
+    with pytest.raises(SetupError, match=r"webhooks\.0\.secret \(FRAMECUE_NOTIFIER__WEBHOOKS\)"):
+        load_settings()

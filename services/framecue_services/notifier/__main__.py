@@ -15,6 +15,7 @@ from framecue.settings import NotifierSettings, Settings, Webhook
 from framecue_services.hosting import StageFactory, host_all
 from framecue_services.notifier.receiver import Receiver
 from framecue_services.notifier.schedule import Schedule
+from framecue_services.notifier.signing import keys_of
 from framecue_services.notifier.worker import NotifierWorker
 
 NONE = (
@@ -33,6 +34,7 @@ def run(settings: Settings) -> None:
 
 
 def _stage(webhook: Webhook, settings: NotifierSettings) -> StageFactory:
+    keys_of(webhook.secret.get_secret_value())  # one that is none is said before any server is waited for
     clock = SystemClock()
     receiver = Receiver(
         webhook.url, timeout_s=webhook.timeout_ms / 1000, clock=clock, private=settings.private_addresses

@@ -23,6 +23,7 @@ from framecue.settings import Settings, Webhook
 from framecue_services.notifier.__main__ import run
 from framecue_services.notifier.receiver import Answer
 from framecue_services.notifier.schedule import Schedule
+from framecue_services.notifier.signing import KEY_PREFIX
 from framecue_services.notifier.worker import NotifierWorker
 from tests.contract.test_store import event
 
@@ -320,3 +321,13 @@ def test_a_stop_gives_up_nothing_and_the_next_worker_goes_on(when: str) -> None:
 def test_a_notifier_without_webhooks_says_how_to_write_one() -> None:
     with pytest.raises(SetupError, match=r"webhooks:.*url: .https://"):
         run(Settings())
+
+
+def test_a_secret_that_is_none_is_said_before_any_server_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def waiting(*_: object, **__: object) -> None:
+        raise AssertionError("it would wait for Kafka, for ever")
+
+    monkeypatch.setattr("framecue_services.notifier.__main__.host_all", waiting)
+    hook = Webhook(name="ops", url="https://hooks.example/", secret=f"{KEY_PREFIX}no-base64!!")
+    with pytest.raises(SetupError, match="no base64"):
+        run(Settings(notifier={"webhooks": (hook,)}))
