@@ -40,8 +40,9 @@ class Visit:
 
     def assert_clean(self, *, but: str = "(?!)") -> None:
         """Nothing went wrong, apart from errors that `but`, a pattern, fits."""
-        assert [error for error in self.errors if not re.search(but, error)] == []
-        assert self.foreign == []
+        errors = [error for error in self.errors if not re.search(but, error)]
+        assert not errors, f"in the console: {errors}"
+        assert not self.foreign, f"asked elsewhere: {self.foreign}"
 
 
 @contextmanager

@@ -164,11 +164,12 @@ function useFeed(filter: Filter, open: string | null): { feed: Feed; state: Load
 function Row({ event, isOpen }: { event: Event; isOpen: boolean }) {
   const ref = useRef<HTMLLIElement>(null);
   const seen = useSeen(ref);
+  const best = event.evidence.frames[0]; // by its frame: of an event that just began nothing else may be known yet
   const words = event.message ?? event.evidence.cues.map((cue) => cue.text).join(" / ");
   return (
     <li ref={ref}>
       <a class={`event-row ${event.phase === "retracted" ? "is-retracted" : ""}`} href={`${eventPath(event.id)}${search.value}`} aria-current={isOpen ? "true" : undefined} data-event-id={event.id}>
-        {event.evidence.frames.length ? <Picture src={`/v1/events/${segments(event.id)}/evidence/0?width=160`} alt="" wanted={seen.value} priority={3} /> : <div class="picture is-none" />}
+        {best ? <Picture src={api.picture(event.stream, best, 160)} orElse={`/v1/events/${segments(event.id)}/evidence/0?width=160`} alt="" wanted={seen.value} priority={3} /> : <div class="picture is-none" />}
         <span class="event-main">
           <span class={`event-name ${isBuiltIn(event.rule) ? "" : "is-rule"}`}><EventLabel event={event} /></span>
           <span class="event-stream">{event.stream}</span>

@@ -3,7 +3,7 @@
 import { batch, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { api, inWords, isAbort } from "./api.ts";
+import { api, inWords, isAbort, Problem } from "./api.ts";
 import { sceneClass } from "./colours.ts";
 import { useKeys } from "./keyboard.ts";
 import { EventLabel, MediaTime, Meter, PhaseChip, Picture, Text, Trouble, WallTime } from "./parts.tsx";
@@ -14,6 +14,9 @@ import { clock, decidedBy, degradedWords, ending, score, sides, sourceWords, spa
 
 const LARGE = 720;
 const NOTE_MAX = 2_000;
+/** What arrives live is asked for before it can be had everywhere: a moment later it is there, or there is no such event. */
+const TRIES = 4;
+const TRY_AGAIN_MS = 700;
 
 /** A panel at the side of the page; Escape closes it, and the focus goes back to where it was. */
 export function Drawer({ title, label, close, children }: { title: ComponentChildren; label: string; close: () => void; children: ComponentChildren }) {
@@ -52,10 +55,17 @@ export function EventDrawer({ id, close, linksToStream = true }: { id: string; c
         error.value = null;
       }),
       (e: unknown) => {
-        if (!isAbort(e)) error.value = e;
+        if (isAbort(e)) return;
+        const isTooNew = e instanceof Problem && e.status === 404 && tries.peek() < TRIES;
+        if (isTooNew) timer = setTimeout(() => tries.value++, TRY_AGAIN_MS);
+        else error.value = e;
       },
     );
-    return () => control.abort();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    return () => {
+      clearTimeout(timer);
+      control.abort();
+    };
   }, [id, tries.value]);
 
   // It goes on while one looks at it: the newest state is shown, with its own pictures.

@@ -95,6 +95,8 @@ type Shown = { kind: "none" | "loading" } | { kind: "shown"; url: string } | { k
 interface PictureProps {
   /** Address of the picture; null: there is none yet. */
   src: string | null;
+  /** Where it is kept longer, for when it is gone there. */
+  orElse?: string;
   alt: string;
   priority?: number;
   /** Whether anybody sees it: nothing is fetched for what is off the screen. */
@@ -107,7 +109,7 @@ interface PictureProps {
  * A picture that is replaced only when the next one is decoded, so that nothing flickers. One fetch at a time, which
  * nothing newer cuts off: a gateway slower than the stream still shows every other picture, not none.
  */
-export function Picture({ src, alt, priority = 1, wanted = true, everyMs = 0 }: PictureProps) {
+export function Picture({ src, orElse, alt, priority = 1, wanted = true, everyMs = 0 }: PictureProps) {
   const shown = useSignal<Shown>({ kind: src ? "loading" : "none" });
   const place = useRef<Place>({ src: null, done: null, url: "", began: 0, isBusy: false, stop: () => {} });
   const here = place.current;
@@ -144,7 +146,7 @@ export function Picture({ src, alt, priority = 1, wanted = true, everyMs = 0 }: 
     here.began = Date.now();
     if (!from) return finish();
     try {
-      const url = URL.createObjectURL(await api.bytes(from, signal));
+      const url = URL.createObjectURL(await bytes(from, signal));
       await decoded(url);
       if (signal.aborted) return URL.revokeObjectURL(url);
       URL.revokeObjectURL(here.url);
@@ -154,6 +156,15 @@ export function Picture({ src, alt, priority = 1, wanted = true, everyMs = 0 }: 
       finish();
     } catch (e) {
       if (!isAbort(e) && !signal.aborted) refused(e, from);
+    }
+  }
+
+  async function bytes(from: string, signal: AbortSignal): Promise<Blob> {
+    try {
+      return await api.bytes(from, signal);
+    } catch (e) {
+      if (orElse && e instanceof Problem && (e.status === 404 || e.status === 410)) return api.bytes(orElse, signal);
+      throw e;
     }
   }
 
