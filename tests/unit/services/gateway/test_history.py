@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from framecue.broker.history import SPAN_MIN_MS, Anchor, Bounds, look_back
+from framecue.broker.history import SPAN_MAX_MS, SPAN_MIN_MS, Anchor, Bounds, look_back
 from framecue.broker.protocol import Message, Record
 from framecue.store.protocol import EVENTS_MAX, TIMELINE_MAX
 from framecue.timeline import rfc3339
@@ -210,6 +210,24 @@ def test_a_look_that_nobody_waits_for_ends_between_two_records() -> None:
     assert (broker.read_records, looked.results) == (10, ())
     assert looked.rest is not None
     assert (looked.rest.offset, looked.rest.span_ms >= SPAN_MIN_MS) == (begin.offset, True)
+
+
+def test_a_place_that_somebody_made_up_holds_no_thread() -> None:
+    """Spans in which nothing was ever written, back from a time thousands of years ahead: each is asked about."""
+    house = House(partitions=1)
+    watch(house, 5)
+    broker, bounds, asked = Counted(house), Bounds(), list[int]()
+
+    def offset_at(topic: str, *, partition: int, at_ms: int) -> int:
+        asked.append(at_ms)
+        if len(asked) == 5:
+            bounds.stop.set()
+        assert len(asked) < 10, "nobody waits for it any more"
+        return house.memory.offset_at(topic, partition=partition, at_ms=at_ms)
+
+    broker.offset_at = offset_at  # type: ignore[attr-defined]
+    begin = Anchor(2**63 - 1, 2**53 - 1, SPAN_MAX_MS)
+    assert look_back(broker, "annotations", STREAM, begin=begin, bounds=bounds, limit=500).results == ()
 
 
 def test_whoever_goes_away_ends_the_look() -> None:
