@@ -24,6 +24,7 @@ from framecue_services.gateway.cutting import _TRANSPORT
 from framecue_services.gateway.feed import in_order, result_of, results_of
 from framecue_services.gateway.live import (
     KIND_OF,
+    WOKEN_AT_ONCE,
     ClosingError,
     Kind,
     LiveHub,
@@ -86,7 +87,8 @@ async def taken(subscription: Subscription) -> list[dict[str, str]]:
     out = []
     with suppress(TimeoutError):
         while True:
-            async with asyncio.timeout(0 if not subscription._filled.is_set() else PATIENCE_S):
+            waits = subscription._filled.is_set() or subscription._queue
+            async with asyncio.timeout(PATIENCE_S if waits else 0):
                 if (chunk := await subscription.next()) is None:
                     break
             out += frames(chunk)
@@ -290,6 +292,24 @@ def test_who_does_not_read_is_dropped_at_its_bound_and_delays_nobody(monkeypatch
             got += await taken(quick)
         assert (slow.why, await slow.next(), slow._waiting_bytes <= 10_000) == ("slow", None, True)
         assert (quick.why, len(got), dropped) == (None, 20, ["slow"])
+
+    run(scenario())
+
+
+def test_many_who_listen_are_told_a_few_at_a_time_so_that_requests_have_their_turns() -> None:
+    async def scenario() -> None:
+        live = hub(most=1_000)
+        subscriptions = [live.subscribe(Wanted()) for _ in range(3 * WOKEN_AT_ONCE + 1)]
+        for subscription in subscriptions:
+            subscription.attach()
+        for n in range(2):  # the second finds all of them asleep again
+            live.publish([result(10 + n)])
+            told = []
+            while not told or told[-1] < len(subscriptions):
+                await asyncio.sleep(0)
+                told.append(sum(subscription._filled.is_set() for subscription in subscriptions))
+            assert told == [WOKEN_AT_ONCE, 2 * WOKEN_AT_ONCE, 3 * WOKEN_AT_ONCE, len(subscriptions)]
+            assert [len(await taken(subscription)) for subscription in subscriptions] == [1] * len(subscriptions)
 
     run(scenario())
 
