@@ -20,6 +20,7 @@ from framecue.settings import GatewaySettings, Settings
 from framecue.store.redis import RedisStore
 from framecue.telemetry.setup import reporting
 from framecue_services.gateway.app import create_app
+from framecue_services.gateway.heads import BoundedHeads
 from framecue_services.gateway.reaching import ReachedBroker
 from framecue_services.hosting import Readiness
 
@@ -77,6 +78,7 @@ def server_of(app: FastAPI) -> uvicorn.Server:
     """What answers, as this gateway wants it; for tests too, which run it on a thread."""
     config = uvicorn.Config(
         app,
+        http=BoundedHeads,
         lifespan="on",
         log_config=None,  # as everything else here, by our own handler
         access_log=False,  # its lines have queries in them
