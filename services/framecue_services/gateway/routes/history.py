@@ -117,11 +117,10 @@ async def _page(request: Request, asked: Asked) -> Page:
     store: Store = state.store
     pools: Pools = state.pools
     clock: Clock = state.clock
-    is_known = await pools.redis.run(store.active_ms, asked.stream) is not None
+    is_known, page = await pools.redis.run(_of_redis, store, asked, now_ms=clock.now_ms())
     if not is_known and asked.since_ms is None and asked.until_ms is None and asked.after is None:
         raise no_stream()
-    if not asked.is_of_topic:
-        page = await pools.redis.run(of_store, store, asked, now_ms=clock.now_ms())
+    if page is not None:
         is_begin = asked.since_ms is None and asked.until_ms is None
         if page.items or page.rest is None or is_begin:
             return page
@@ -130,6 +129,12 @@ async def _page(request: Request, asked: Asked) -> Page:
     if not page.items and page.rest is None and not is_known:
         raise no_stream()
     return page
+
+
+def _of_redis(store: Store, asked: Asked, *, now_ms: int) -> tuple[bool, Page | None]:
+    """Whether the stream is known, and what is held of what was asked for; None where all of that is in the topic."""
+    is_known = store.active_ms(asked.stream) is not None
+    return is_known, None if asked.is_of_topic else of_store(store, asked, now_ms=now_ms)
 
 
 async def _of_topic(request: Request, asked: Asked) -> Page:
