@@ -28,16 +28,15 @@ ENOUGH = 64 * HEAD_MAX
     ],
 )
 def test_a_head_without_end_is_cut_off(begin: bytes) -> None:
-    with serving(House().app()) as address, _connected(address) as client:
-        with pytest.raises(ConnectionError):
-            client.sendall(begin + b"y" * ENOUGH)
+    with serving(House().app()) as address, _connected(address) as client, pytest.raises(ConnectionError):
+        client.sendall(begin + b"y" * ENOUGH)
 
 
 @pytest.mark.parametrize(
     ("sent", "answers"),
     [
         pytest.param(GET + b"\r\nCookie: " + b"y" * 16_000 + b"\r\n\r\n", 1, id="a long head"),
-        pytest.param((GET + b"\r\n\r\n") * 2_000, 2_000, id="many requests at once, longer together than one may be"),
+        pytest.param((GET + b"\r\n\r\n") * 1_500, 1_500, id="many requests at once, longer together than one may be"),
         pytest.param(CHUNKED + b"1\r\ny\r\n" * 40_000 + b"0\r\n\r\n" + GET + b"\r\n\r\n", 2, id="a body in crumbs"),
     ],
 )
