@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -28,8 +29,10 @@ ENOUGH = 64 * HEAD_MAX
     ],
 )
 def test_a_head_without_end_is_cut_off(begin: bytes) -> None:
-    with serving(House().app()) as address, _connected(address) as client, pytest.raises(ConnectionError):
+    with serving(House().app()) as address, _connected(address) as client, suppress(ConnectionError):
         client.sendall(begin + b"y" * ENOUGH)
+        while client.recv(1 << 16):  # it would wait for the rest for ever, and this time out
+            pass
 
 
 @pytest.mark.parametrize(
