@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from framecue.settings import GatewaySettings
+from framecue.errors import SetupError
+from framecue.settings import GatewaySettings, Settings
 from framecue_services.cli.doctor.findings import Finding, fine
+from framecue_services.cli.local.deployment import local_settings
+from framecue_services.cli.local.service import GATEWAY
+from framecue_services.cli.local.state import read_state
 from framecue_services.gateway.loopback import is_loopback
 
 _TOKENS = "set FRAMECUE_GATEWAY__AUTH=on and make tokens with `framecue token create`"
+
+
+def as_it_runs(settings: Settings) -> GatewaySettings:
+    """What holds for the gateway: that of `framecue up` asks nobody for a token, where nothing else was said."""
+    try:
+        is_ours = GATEWAY in read_state(settings.local.folder).processes
+        return local_settings(settings).gateway if is_ours else settings.gateway
+    except SetupError:  # told by whoever looks at the servers
+        return settings.gateway
 
 
 def access(settings: GatewaySettings) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def examination(clock: Clock) -> Iterator[Examined]:
             Check("disk", lambda: machine.disk(settings)),
             Check("local", lambda: machine.local_servers(settings)),
             Check("model", lambda: model.files(settings)),
-            Check("gateway", lambda: gateway.access(settings.gateway)),
+            Check("gateway", lambda: gateway.access(gateway.as_it_runs(settings))),
             Check("webhooks", lambda: webhooks.receivers(settings.notifier, clock)),
             Check("pictures", lambda: pictures.faces(settings.privacy)),
         )
