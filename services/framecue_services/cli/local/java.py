@@ -17,7 +17,7 @@ from pathlib import Path
 from framecue.errors import SetupError
 
 KAFKA = "4.2.2"
-"""Not 4.3 or 4.4: one that is killed between a commit and its markers leaves the transaction open for ever (KAFKA-20734)."""
+"""Not 4.3 or 4.4: killed between a commit and its markers, they leave the transaction open for ever (KAFKA-20734)."""
 LOG4J = "2.25.5"
 """The release that this Kafka brings; its binding for slf4j 1.7 is the one jar that Kafka leaves to others."""
 JAVA_LEAST = 17
