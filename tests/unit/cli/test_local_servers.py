@@ -59,6 +59,18 @@ def test_kafka_refuses_when_folder_has_a_comma(tmp_path: Path) -> None:
         KafkaServer(tmp_path / "a,b", free_port(2)).start()
 
 
+@pytest.mark.parametrize(("noted", "said"), [(None, "4.4.0"), ("5.0.1", "5.0.1")], ids=["not noted", "newer"])
+def test_kafka_refuses_data_of_a_newer_one(tmp_path: Path, noted: str | None, said: str) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "meta.properties").touch()
+    if noted is not None:
+        (tmp_path / "formatted-by").write_text(noted)
+    with pytest.raises(
+        SetupError, match=rf"made by Kafka {re.escape(said)}, which {re.escape(KAFKA)} cannot read; delete"
+    ):
+        KafkaServer(tmp_path, free_port(2)).start()
+
+
 def test_start_says_what_the_log_says_when_it_fails(tmp_path: Path, occupied: int) -> None:
     server = RedisServer(tmp_path, occupied)
     with pytest.raises(StartError, match="Redis ended while it was starting; see ") as failed:

@@ -103,6 +103,8 @@ class KafkaServer(Server):
         configured = (f"-Dlog4j2.configurationFile={logging.as_uri()}", "-cp", classes)
         if not (self._data / "meta.properties").exists():
             self._format((str(java), *configured, "kafka.tools.StorageTool"), properties)
+            self._formatted_by.write_text(KAFKA)
+        self._check_version()
         crash = f"-XX:ErrorFile={self.folder.resolve() / 'crash.log'}"
         return (str(java), *HEAP, crash, *configured, "kafka.Kafka", str(properties))
 
@@ -122,6 +124,20 @@ class KafkaServer(Server):
     @property
     def _data(self) -> Path:
         return self.folder.resolve() / "data"
+
+    @property
+    def _formatted_by(self) -> Path:
+        """Holds the version of the Kafka that made the data: an older one cannot read it."""
+        return self.folder.resolve() / "formatted-by"
+
+    def _check_version(self) -> None:
+        """Raises SetupError where the data is of a newer Kafka; that of before versions were noted is."""
+        found = self._formatted_by.read_text().strip() if self._formatted_by.exists() else "4.4.0"
+        if _numbers(found) > _numbers(KAFKA):
+            raise SetupError(
+                f"the data in {self._data} was made by Kafka {found}, which {KAFKA} cannot read; delete {self.folder} "
+                "to begin anew (what its topics hold is lost), or set FRAMECUE_LOCAL__FOLDER to another folder"
+            )
 
     def _configure(self) -> tuple[Path, Path]:
         """The files that hold the broker's settings and its logger's, written anew: a port may have changed."""
@@ -152,3 +168,7 @@ def _escaped(path: Path) -> str:
     units = str(path).encode("utf-16-be")
     codes = (int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2))
     return "".join(chr(code) if 0x20 < code < 0x7F and code != 0x5C else f"\\u{code:04x}" for code in codes)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
