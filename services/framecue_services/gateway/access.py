@@ -5,12 +5,17 @@ caller, and refuse where `Gate` was left out. Which streams a caller sees is ask
 
     address holds a token ─ refuse │ auth off: Host is this machine │ no /v1, no /metrics ─ pass
       → cookie or token, known and in time │ not too often │ by a browser: asked by our own page → the route
+
+A token counts from the moment it was made: one that is not known is looked for once more before it is refused.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -36,8 +41,8 @@ from framecue_services.gateway.origins import (
 )
 from framecue_services.gateway.principal import EVERYBODY, Principal
 from framecue_services.gateway.problems import Problem
-from framecue_services.gateway.sessions import COOKIE, Sessions, read_cookie
-from framecue_services.gateway.tokens import Kept, TokenRegistry
+from framecue_services.gateway.sessions import COOKIE, Claim, Sessions, read_cookie
+from framecue_services.gateway.tokens import SECRET, Kept, TokenRegistry
 
 Reason = Literal[
     "token_in_address", "foreign_host", "foreign_page", "form", "no_token", "wrong_token", "expired", "scope",
@@ -46,6 +51,8 @@ Reason = Literal[
 """Why a request was turned away, as metrics name it."""
 WRONG_PER_SECOND, WRONG_BURST = 0.2, 10
 """Wrong tokens of one address: a person who mistypes never meets it, a script that tries does at once."""
+NEW_WITHIN_S = 2.0
+"""For a token that was just made to be read; a broker that needs longer is slow, and whoever asks may ask again."""
 SESSION_PATH = "/v1/session"
 _TOKEN = re.compile(r"fc_[a-z0-9]{8,32}(_|%5[Ff])[A-Za-z0-9_%-]{20}")
 _TOKEN_NAMES = re.compile(r"(^|&)(access_)?token=", re.IGNORECASE)
@@ -63,7 +70,7 @@ class Credential:
 
 
 class Access:
-    """Decides on requests, by tokens, sessions and limits. Used on one thread, the event loop's; never blocks.
+    """Decides on requests, by tokens, sessions and limits. Used on one thread, the event loop's; never blocks it.
 
     Raises SetupError where the settings would let the whole network in without a token.
     """
@@ -83,8 +90,8 @@ class Access:
         self._requests = Limiter(per_second=settings.requests_per_second, burst=settings.request_burst)
         self._wrong = Limiter(per_second=WRONG_PER_SECOND, burst=WRONG_BURST)
 
-    def admit(self, request: HTTPConnection) -> Credential | None:
-        """Who asks; None where nobody need say. Raises Problem."""
+    async def admit(self, request: HTTPConnection) -> Credential | None:
+        """Who asks; None where nobody need say. Raises Problem, for a token that is not known after a moment."""
         self._check_address(request)
         path = request.scope["path"]
         if not _is_guarded(path):
@@ -93,7 +100,7 @@ class Access:
             self._count(f"address {_caller(request)}")
             self._check_page(request)
             return None
-        credential = self._credential(request)
+        credential = await self._credential(request)
         kept = credential.kept
         self._count(f"address {_caller(request)}" if kept is None else f"token {kept.token.id}")
         if credential.by != "token":  # what no page can know, no page can send
@@ -107,11 +114,11 @@ class Access:
         in_time = credential.expires_ms is None or self._clock.now_ms() < credential.expires_ms
         return in_time and self._tokens.of_id(credential.kept.token.id) == credential.kept
 
-    def open_session(self, secret: str, request: HTTPConnection) -> tuple[str, Credential]:
-        """A cookie for who shows this token, and whom it makes them. Raises Problem."""
+    async def open_session(self, secret: str, request: HTTPConnection) -> tuple[str, Credential]:
+        """A cookie for who shows this token, and whom it makes them. Raises Problem, as `admit` does."""
         if self.settings.auth == "off":
             raise Problem(409, "nobody has to log in: gateway.auth is off, and everybody here may everything")
-        kept = self._shown(secret, request)
+        kept = await self._shown(secret, request)
         cookie, end_ms = self._sessions.open(kept, now_ms=self._clock.now_ms())
         return cookie, Credential(_principal(kept), "cookie", kept, end_ms)
 
@@ -119,49 +126,82 @@ class Access:
         """Until it expires by itself; 0 where it never does, or has."""
         return 0 if credential.expires_ms is None else max(0, credential.expires_ms - self._clock.now_ms()) // 1_000
 
-    def _credential(self, request: HTTPConnection) -> Credential:
+    async def _credential(self, request: HTTPConnection) -> Credential:
         if self.settings.auth == "off":
             return Credential(EVERYBODY, "loopback")
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":  # any other is meant for a proxy before us
-            kept = self._shown(secret.strip(), request)
+            kept = await self._shown(secret.strip(), request)
             return Credential(_principal(kept), "token", kept, kept.expires_ms)
         if (cookie := request.cookies.get(COOKIE)) is not None:
-            return self._of_cookie(cookie, request)
+            return await self._of_cookie(cookie, request)
         self._count(f"address {_caller(request)}")
         raise refusal(401, "no_token", "show a token: Authorization: Bearer fc_…", {"WWW-Authenticate": _ASK})
 
-    def _shown(self, secret: str, request: HTTPConnection) -> Kept:
+    async def _shown(self, secret: str, request: HTTPConnection) -> Kept:
         """The token that this is. Whoever shows a right one is never held up by others at the same address."""
         self._check_ready()
         kept = self._tokens.of_secret(secret)
         if kept is None:
-            raise self._wrong_token("wrong_token", "this token is not known: it may have been revoked", request)
+            self._count_wrong(request)
+            if SECRET.fullmatch(secret):
+                kept = await self._look_again(lambda: self._tokens.of_secret(secret), request)
+        if kept is None:
+            raise _wrong("wrong_token", "this token is not known: it may have been revoked")
         if not kept.counts_at(self._clock.now_ms()):
-            raise self._wrong_token("expired", "this token has expired; ask for a new one", request)
+            self._count_wrong(request)
+            raise _wrong("expired", "this token has expired; ask for a new one")
         return kept
 
-    def _of_cookie(self, cookie: str, request: HTTPConnection) -> Credential:
+    async def _of_cookie(self, cookie: str, request: HTTPConnection) -> Credential:
         self._check_ready()
-        claim, now_ms = read_cookie(cookie), self._clock.now_ms()
-        kept = None if claim is None else self._tokens.of_id(claim.token_id)
-        if claim is None or kept is None or not self._sessions.holds(claim, kept, now_ms=now_ms):
-            raise self._wrong_token("wrong_token", "this session has ended; log in again", request)
-        if not kept.counts_at(now_ms):
-            raise self._wrong_token("expired", "the token of this session has expired; ask for a new one", request)
+        claim = read_cookie(cookie)
+        kept = None if claim is None else self._of_claim(claim)
+        if kept is None:
+            self._count_wrong(request)
+            if claim is not None and self._clock.now_ms() < claim.expires_ms:
+                kept = await self._look_again(lambda: self._of_claim(claim), request)
+        if claim is None or kept is None:
+            raise _wrong("wrong_token", "this session has ended; log in again")
+        if not kept.counts_at(self._clock.now_ms()):
+            self._count_wrong(request)
+            raise _wrong("expired", "the token of this session has expired; ask for a new one")
         return Credential(_principal(kept), "cookie", kept, claim.expires_ms)
+
+    def _of_claim(self, claim: Claim) -> Kept | None:
+        """The token of a session that we, or another gateway with our secret, opened, and that goes on."""
+        kept = self._tokens.of_id(claim.token_id)
+        return kept if kept is not None and self._sessions.holds(claim, kept, now_ms=self._clock.now_ms()) else None
+
+    async def _look_again(self, look: Callable[[], Kept | None], request: HTTPConnection) -> Kept | None:
+        """What `look` finds once everything is read that was there by now; it found nothing, and that was counted.
+
+        How long this takes tells nothing of ids or bits: an id that nobody has and a right one with wrong bits wait
+        for the same read, which all share who ask meanwhile. Whether there is a wait hangs on what the caller knows,
+        the form of what it shows and the end that stands in a cookie, and on the limit and the broker.
+        """
+        if (read := self._tokens.next_read()) is None:
+            return None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NEW_WITHIN_S):
+                await asyncio.wrap_future(read)
+        self._check_ready()
+        kept = look()
+        if kept is not None:
+            self._wrong.give_back(_caller(request))
+        return kept
 
     def _check_ready(self) -> None:
         if not self._tokens.ready:
             detail = "who may do what is not known yet, since Kafka has not answered since this gateway started"
             raise refusal(503, "not_known_yet", detail, {"Retry-After": "2"})
 
-    def _wrong_token(self, reason: Reason, detail: str, request: HTTPConnection) -> Problem:
+    def _count_wrong(self, request: HTTPConnection) -> None:
+        """Takes note of a wrong token, before anything is done for it: what is refused here has cost nothing."""
         wait_s = self._wrong.take(_caller(request), now_s=self._clock.now_ms() / 1_000)
         if wait_s:
             detail = "too many wrong tokens from this address"
-            return refusal(429, "too_many_wrong", detail, {"Retry-After": str(math.ceil(wait_s))})
-        return refusal(401, reason, detail, {"WWW-Authenticate": f'{_ASK}, error="invalid_token"'})
+            raise refusal(429, "too_many_wrong", detail, {"Retry-After": str(math.ceil(wait_s))})
 
     def _count(self, caller: str) -> None:
         wait_s = self._requests.take(caller, now_s=self._clock.now_ms() / 1_000)
@@ -206,7 +246,7 @@ class Gate:
             return
         access: Access = scope["app"].state.access
         try:
-            scope.setdefault("state", {})["credential"] = access.admit(HTTPConnection(scope))
+            scope.setdefault("state", {})["credential"] = await access.admit(HTTPConnection(scope))
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
@@ -254,6 +294,10 @@ def refusal(status: int, reason: Reason, detail: str, headers: dict[str, str] | 
     """The problem that says so, counted."""
     add(REFUSED, reason=reason)
     return Problem(status, detail, headers=headers)
+
+
+def _wrong(reason: Reason, detail: str) -> Problem:
+    return refusal(401, reason, detail, {"WWW-Authenticate": f'{_ASK}, error="invalid_token"'})
 
 
 def _with_scope(principal: Principal, scope: TokenScope) -> Principal:

@@ -43,6 +43,11 @@ class Limiter:
             return 0
         return (1 - bucket.level) / self._per_second
 
+    def give_back(self, caller: str) -> None:
+        """Takes back what `take` took: it turned out not to count."""
+        if (bucket := self._buckets.get(caller)) is not None:  # else it was forgotten, and is full
+            bucket.level = min(self._burst, bucket.level + 1)
+
     def __len__(self) -> int:
         return len(self._buckets)
 

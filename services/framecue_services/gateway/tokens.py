@@ -14,6 +14,7 @@ import secrets
 import string
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -28,6 +29,8 @@ SECRET = re.compile(r"fc_([a-z0-9]{8,32})_[A-Za-z0-9_-]{43}")
 """A whole token: its id, and 256 random bits."""
 POLL_S = 1.0
 """A revoked token is refused everywhere within this long and the time of one read."""
+APART_S = 0.1
+"""From one read to the next, however many ask for one: ten questions a second are nothing to Kafka."""
 _ID_LETTERS = string.ascii_lowercase + string.digits
 _ID_LENGTH = 12
 _NOBODYS = "0" * 64
@@ -132,19 +135,26 @@ def read_tokens(broker: Broker) -> TokenBook:
 
 
 class TokenRegistry:
-    """The tokens as they are now: follows `control` on a thread of its own, once a second.
+    """The tokens as they are now: follows `control` on a thread of its own, once a second, and sooner when asked.
 
     While the broker is away, what was known last holds. `ready` is false until all was read once: before that nobody
     can be told from anybody.
+
+        read   ████           ████                         ████             ████
+                   ├─ apart ─┤    ├───────── poll ────────┤    ├─ apart ─┤
+        asked    ↑     ↑ the second is for both                             ↑ the fourth, at once
     """
 
-    def __init__(self, broker: Broker, *, poll_s: float = POLL_S) -> None:
-        self._broker, self._poll_s = broker, poll_s
+    def __init__(self, broker: Broker, *, poll_s: float = POLL_S, apart_s: float = APART_S) -> None:
+        self._broker, self._poll_s, self._apart_s = broker, poll_s, min(apart_s, poll_s)
         self._book = TokenBook()
         self._next: dict[int, int] = {}
         self._ready = False
         self._away = False
-        self._stop = threading.Event()
+        self._turn = threading.Condition()
+        self._asked: Future[None] | None = None
+        """Done with the next read to begin; None while nobody waits for it. With `_turn` held, as `_is_closed`."""
+        self._is_closed = False
         self._thread: threading.Thread | None = None
 
     @property
@@ -165,9 +175,26 @@ class TokenRegistry:
         self._thread = threading.Thread(target=self._follow, name="tokens", daemon=True)
         self._thread.start()
 
+    def next_read(self) -> Future[None] | None:
+        """Done once a read is over that begins after this call, well or not; it is due at once, or in a moment.
+
+        Who asks before it begins shares it: it cannot be cancelled. None where there is nothing to wait for: the
+        broker is away as far as is known, or nothing is followed. Never blocks.
+        """
+        with self._turn:
+            if self._is_closed or self._away or self._thread is None:
+                return None
+            if self._asked is None:
+                self._asked = Future()
+                self._asked.set_running_or_notify_cancel()  # who goes away must not take it from the others
+                self._turn.notify_all()
+            return self._asked
+
     def close(self) -> None:
         """Follows no more; what was known last holds."""
-        self._stop.set()
+        with self._turn:
+            self._is_closed = True
+            self._turn.notify_all()
         if self._thread is not None:
             self._thread.join(timeout=2 * self._poll_s)
 
@@ -189,17 +216,33 @@ class TokenRegistry:
         self._book, self._next, self._ready = TokenBook(), {}, False
 
     def _follow(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.catch_up()
-                self._away = False
-            except FrameCueError as e:
-                if not self._away:
-                    _log.warning("tokens stay as they are known, and new ones wait: %s", e)
-                self._away = True
-            except Exception:
-                _log.exception("tokens could not be read; they stay as they are known")
-            self._stop.wait(self._poll_s)
+        while not self._is_closed:
+            asked = self._take_asked()
+            self._read_on()
+            if asked is not None:
+                asked.set_result(None)
+            with self._turn:
+                self._turn.wait_for(lambda: self._is_closed, self._apart_s)
+                self._turn.wait_for(lambda: self._is_closed or self._asked is not None, self._poll_s - self._apart_s)
+        if (asked := self._take_asked()) is not None:
+            asked.set_result(None)
+
+    def _take_asked(self) -> Future[None] | None:
+        """Whom the read that begins now is for: who asks from here on waits for the one after it."""
+        with self._turn:
+            asked, self._asked = self._asked, None
+            return asked
+
+    def _read_on(self) -> None:
+        try:
+            self.catch_up()
+            self._away = False
+        except FrameCueError as e:
+            if not self._away:
+                _log.warning("tokens stay as they are known, and new ones wait: %s", e)
+            self._away = True
+        except Exception:
+            _log.exception("tokens could not be read; they stay as they are known")
 
 
 def _key(token_id: str) -> bytes:

@@ -39,7 +39,7 @@ class Session(BaseModel):
 async def log_in(login: Login, request: Request, response: Response) -> Session:
     """Shows a token once and gives a cookie that stands for it, which scripts cannot read."""
     access: Access = request.app.state.access
-    cookie, credential = access.open_session(login.token.get_secret_value().strip(), request)
+    cookie, credential = await access.open_session(login.token.get_secret_value().strip(), request)
     response.set_cookie(
         COOKIE,
         cookie,

@@ -5,7 +5,10 @@ Which streams a caller learns of is another question: tests/e2e/test_gateway_acc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +19,7 @@ from starlette.testclient import TestClient
 
 from framecue.broker.memory import MemoryBroker
 from framecue.clock import FixedClock
-from framecue.errors import SetupError
+from framecue.errors import BrokerError, SetupError
 from framecue.models.faces import open_faces
 from framecue.schemas.token import Scope
 from framecue.settings import Settings
@@ -36,12 +39,33 @@ HERE = "127.0.0.1:8080"
 OURS, THEIRS, NEXT_DOOR = f"http://{HERE}", "https://elsewhere.example", "http://127.0.0.1:3000"
 
 
+WITHIN_S = 30.0
+
+
+class Control(MemoryBroker):
+    """A broker that counts how often it is asked where `control` ends, and can be away or slow."""
+
+    reads, away = 0, False
+
+    def __init__(self, clock: FixedClock) -> None:
+        super().__init__(partitions=2, clock=clock)
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def end(self, topic: str, *, partition: int) -> int:
+        self.reads += 1
+        assert self.answers.wait(WITHIN_S)
+        if self.away:
+            raise BrokerError("Kafka does not answer")
+        return super().end(topic, partition=partition)
+
+
 class Desk:
     """A gateway over memory, with its clock in hand; tokens are known once `tell` has been called."""
 
     def __init__(self, *, known: bool = True, **gateway: Any) -> None:
         self.clock = FixedClock(NOW_MS)
-        self.broker = MemoryBroker(partitions=2, clock=self.clock)
+        self.broker = Control(self.clock)
         settings = Settings.model_validate({"gateway": gateway})
         self.app: FastAPI = create_app(
             settings, broker=self.broker, store=MemoryStore(self.clock), faces=open_faces("off"), clock=self.clock
@@ -53,10 +77,31 @@ class Desk:
     def tell(self) -> None:
         self.app.state.tokens.catch_up()
 
+    @contextmanager
+    def following(self) -> Generator[None]:
+        """Meanwhile tokens are read when somebody waits for them, and never by themselves."""
+        tokens = self.app.state.tokens
+        tokens._poll_s, tokens._apart_s = WITHIN_S, 0.0
+        tokens.start()
+        try:
+            read = tokens.next_read()
+            assert read is not None
+            read.result(WITHIN_S)
+            self.broker.reads = 0
+            yield
+        finally:
+            self.broker.answers.set()
+            tokens.close()
+
     def token(self, name: str = "lab", *, scope: Scope = "read", expires_ms: int | None = None) -> str:
+        secret = self.new_token(name, scope=scope, expires_ms=expires_ms)
+        self.tell()
+        return secret
+
+    def new_token(self, name: str = "lab", *, scope: Scope = "read", expires_ms: int | None = None) -> str:
+        """One that is made and not yet known."""
         token, secret = new_token(name, scope=scope, streams=("*",), now_ms=NOW_MS, expires_ms=expires_ms)
         self.broker.commit([token_message(token)])
-        self.tell()
         return secret
 
     def revoke(self, secret: str) -> None:
@@ -198,6 +243,112 @@ def test_a_route_lets_nobody_in_where_the_gate_was_left_out() -> None:
         return caller.name
 
     assert desk.client(desk.token()).get("/elsewhere").status_code == 401
+
+
+# tokens that were just made
+
+
+def test_a_token_that_was_just_made_is_taken_at_once_and_counts_as_no_wrong_one(reasons: list[Reason]) -> None:
+    desk = Desk()
+    with desk.following():
+        for number in range(WRONG_BURST + 2):
+            assert desk.client(desk.new_token(f"a{number}")).get("/v1/session").status_code == 200
+            assert log_in(desk.client(), desk.new_token(f"b{number}")).status_code == 200
+    assert reasons == []
+
+
+def test_a_session_of_a_token_that_only_another_gateway_knows_is_taken_at_once() -> None:
+    here, there = Desk(session_secret="s" * 32), Desk(session_secret="s" * 32)
+    token, secret = new_token("lab", scope="read", streams=("*",), now_ms=NOW_MS)
+    here.broker.commit([token_message(token)])
+    here.tell()
+    told = {"Cookie": f"{COOKIE}={here.browser(secret).cookies[COOKIE]}"}
+    with there.following():
+        there.broker.commit([token_message(token)])
+        assert there.client().get("/v1/session", headers=told).status_code == 200
+
+
+def test_an_id_that_nobody_has_and_wrong_bits_wait_alike_and_what_cannot_be_right_does_not() -> None:
+    """Else the time that an answer takes would tell which ids there are."""
+    desk = Desk(session_secret="s" * 32)
+    known = SECRET.fullmatch(right := desk.token())[1]  # type: ignore[index]
+    in_time, over = NOW_MS + HOUR_MS, NOW_MS
+    cookie = desk.browser(right).cookies[COOKIE]
+    rows = [
+        ("Authorization", f"Bearer {UNKNOWN}", 1),
+        ("Authorization", f"Bearer fc_{known}_{'A' * 43}", 1),
+        ("Authorization", f"Bearer {UNKNOWN}x", 0),
+        ("Authorization", f"Bearer {right}x", 0),
+        ("Authorization", f"Bearer {right}", 0),
+        ("Cookie", f"{COOKIE}={'a' * 12}.{in_time}.{'0' * 64}", 1),
+        ("Cookie", f"{COOKIE}={known}.{in_time}.{'0' * 64}", 1),
+        ("Cookie", f"{COOKIE}={'a' * 12}.{over}.{'0' * 64}", 0),
+        ("Cookie", f"{COOKIE}={known}.{over}.{'0' * 64}", 0),
+        ("Cookie", f"{COOKIE}={cookie}", 0),
+        ("Cookie", f"{COOKIE}=guessed", 0),
+    ]
+    with desk.following():
+        for name, value, reads in rows:
+            before = desk.broker.reads
+            desk.client().get("/v1/session", headers={name: value})
+            assert desk.broker.reads - before == reads, value
+
+
+def test_all_who_show_tokens_that_are_not_known_share_a_read_and_hold_up_nobody() -> None:
+    desk = Desk()
+    right = desk.token()
+
+    async def status(number: int, token: str) -> int:
+        transport = httpx.ASGITransport(desk.app, client=(f"192.0.2.{number}", 50_000))
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{HERE}") as client:
+            answer = await client.get("/v1/session", headers={"Authorization": f"Bearer {token}"})
+            return answer.status_code
+
+    async def all_at_once(new: str) -> None:
+        asking = [asyncio.create_task(status(n, UNKNOWN if n % 2 else new)) for n in range(50)]
+        while not desk.broker.reads:
+            await asyncio.sleep(0)
+        assert await status(200, right) == 200, "while they wait"
+        assert not any(one.done() for one in asking)
+        desk.broker.answers.set()
+        assert await asyncio.gather(*asking) == [200, 401] * 25
+
+    with desk.following():
+        desk.broker.answers.clear()
+        asyncio.run(asyncio.wait_for(all_at_once(desk.new_token("new")), WITHIN_S))
+    assert desk.broker.reads <= 2, "the first may have begun before the others asked"
+
+
+def test_nobody_waits_longer_than_that_for_a_slow_broker(
+    monkeypatch: pytest.MonkeyPatch, reasons: list[Reason]
+) -> None:
+    monkeypatch.setattr(subject, "NEW_WITHIN_S", 0.05)
+    desk = Desk()
+    with desk.following():
+        desk.broker.answers.clear()
+        assert desk.client(desk.new_token()).get("/v1/session").status_code == 401
+    assert reasons == ["wrong_token"]
+
+
+def test_while_the_broker_is_away_nobody_waits_for_it() -> None:
+    desk = Desk()
+    with desk.following():
+        desk.broker.away = True
+        assert desk.client(UNKNOWN).get("/v1/session").status_code == 401, "it is found out by who asks first"
+        before = desk.broker.reads
+        assert [desk.client(desk.new_token()).get("/v1/session").status_code for _ in range(3)] == [401] * 3
+        assert desk.broker.reads == before
+
+
+def test_who_was_wrong_too_often_makes_nobody_read(reasons: list[Reason]) -> None:
+    desk = Desk()
+    with desk.following():
+        answers = [desk.client(UNKNOWN).get("/v1/session").status_code for _ in range(WRONG_BURST)]
+        before = desk.broker.reads
+        refused = [desk.client(UNKNOWN).get("/v1/session").status_code for _ in range(5)]
+        assert (answers, refused) == ([401] * WRONG_BURST, [429] * 5)
+        assert desk.broker.reads == before
+        assert desk.client(desk.new_token(), address="192.0.2.8").get("/v1/session").status_code == 200
 
 
 # sessions
@@ -472,7 +623,7 @@ def test_what_was_let_in_goes_on_until_its_token_or_session_ends() -> None:
     secret = desk.token("a")
     kept = desk.app.state.tokens.of_secret(secret)
     program = Credential(subject._principal(kept), "token", kept, None)
-    _, browser = desk.access.open_session(secret, _any_request())
+    _, browser = asyncio.run(desk.access.open_session(secret, _any_request()))
     assert [desk.access.still_valid(c) for c in (program, browser)] == [True, True]
     desk.clock.advance(HOUR_MS)
     assert [desk.access.still_valid(c) for c in (program, browser)] == [True, False]

@@ -28,6 +28,18 @@ def test_a_clock_that_is_set_back_refuses_nobody_for_longer() -> None:
     assert limiter.take("a", now_s=1.0) == 0
 
 
+def test_what_is_given_back_can_be_taken_again_and_fills_no_bucket_above_full() -> None:
+    limiter = Limiter(per_second=0.001, burst=2)
+    limiter.give_back("a")
+    assert len(limiter) == 0, "nothing was ever taken, so there is nothing to remember"
+    assert [limiter.take("a", now_s=0.0) > 0 for _ in range(3)] == [False, False, True]
+    limiter.give_back("a")
+    assert [limiter.take("a", now_s=0.0) > 0 for _ in range(2)] == [False, True]
+    for _ in range(5):
+        limiter.give_back("a")
+    assert [limiter.take("a", now_s=0.0) > 0 for _ in range(3)] == [False, False, True]
+
+
 def test_callers_do_not_share() -> None:
     limiter = Limiter(per_second=1, burst=1)
     assert [limiter.take(caller, now_s=0.0) > 0 for caller in ("a", "b", "a", "c")] == [False, False, True, False]

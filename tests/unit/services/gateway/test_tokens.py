@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -31,14 +33,20 @@ WITHIN_S = 30.0
 
 
 class MovingBroker(MemoryBroker):
-    """A broker that can be away, and whose topics can be made anew."""
+    """A broker that can be away or slow, and whose topics can be made anew."""
 
     away = False
 
     def __init__(self) -> None:
         super().__init__(partitions=2, clock=FixedClock(NOW_MS))
+        self.asked = threading.Semaphore(0)
+        """Released whenever a read begins."""
+        self.answers = threading.Event()
+        self.answers.set()
 
     def end(self, topic: str, *, partition: int) -> int:
+        self.asked.release()
+        assert self.answers.wait(WITHIN_S)
         if self.away:
             raise BrokerError("Kafka does not answer")
         return super().end(topic, partition=partition)
@@ -50,6 +58,25 @@ class MovingBroker(MemoryBroker):
 
     def forget_all(self) -> None:
         MemoryBroker.__init__(self, partitions=2, clock=FixedClock(NOW_MS))
+
+
+@contextmanager
+def following(broker: MovingBroker, *, apart_s: float = 0.0) -> Generator[TokenRegistry]:
+    """A registry that has read once, and reads again only when it is asked to."""
+    registry = TokenRegistry(broker, poll_s=WITHIN_S, apart_s=apart_s)
+    registry.start()
+    try:
+        assert eventually(lambda: registry.ready)
+        assert broker.asked.acquire(timeout=WITHIN_S)
+        yield registry
+    finally:
+        registry.close()
+
+
+def read_again(registry: TokenRegistry) -> None:
+    read = registry.next_read()
+    assert read is not None
+    read.result(WITHIN_S)
 
 
 def made(broker: MemoryBroker, name: str = "lab", *, expires_ms: int | None = None) -> str:
@@ -215,3 +242,79 @@ def test_it_follows_by_itself_also_over_an_outage(caplog: pytest.LogCaptureFixtu
     finally:
         registry.close()
     assert len([r for r in caplog.records if "new ones wait" in r.getMessage()]) == 1, "an outage is said once"
+
+
+# reads that are asked for
+
+
+def test_when_a_read_is_asked_for_it_begins_at_once_and_then_what_was_there_is_known() -> None:
+    broker = MovingBroker()
+    with following(broker) as registry:
+        for name in ("a", "b", "c"):
+            secret = made(broker, name)
+            assert registry.of_secret(secret) is None
+            read_again(registry)
+            assert registry.of_secret(secret) is not None
+
+
+def test_who_asks_while_a_read_is_under_way_waits_for_the_next_one_and_all_of_them_share_it() -> None:
+    """The one under way may have asked where the topic ends before their token was there."""
+    broker = MovingBroker()
+    with following(broker) as registry:
+        broker.answers.clear()
+        first = registry.next_read()
+        assert broker.asked.acquire(timeout=WITHIN_S), "it has begun"
+        others = [registry.next_read() for _ in range(20)]
+        assert first is not None
+        assert others[0] is not None
+        assert {id(other) for other in others} == {id(others[0])} != {id(first)}
+        broker.answers.set()
+        others[0].result(WITHIN_S)
+        assert first.done()
+        assert broker.asked.acquire(timeout=WITHIN_S)
+        assert not broker.asked.acquire(blocking=False), "one read for all of them"
+
+
+def test_who_no_longer_waits_for_a_read_takes_it_from_nobody() -> None:
+    broker = MovingBroker()
+    with following(broker) as registry:
+        broker.answers.clear()
+        read = registry.next_read()
+        assert read is not None
+        assert not read.cancel()
+        broker.answers.set()
+        read.result(WITHIN_S)
+
+
+def test_however_many_ask_there_is_time_between_two_reads() -> None:
+    with following(MovingBroker(), apart_s=0.05) as registry:
+        began_s = time.monotonic()
+        for _ in range(4):
+            read_again(registry)
+        assert time.monotonic() - began_s >= 3 * 0.05
+
+
+def test_nobody_waits_for_a_broker_that_is_away_nor_for_what_is_not_followed() -> None:
+    broker = MovingBroker()
+    assert TokenRegistry(broker).next_read() is None
+    with following(broker) as registry:
+        broker.away = True
+        read_again(registry)  # it fails, and who waits for it hears so
+        assert registry.next_read() is None
+    assert registry.next_read() is None
+
+
+def test_who_waits_for_a_read_when_the_gateway_ends_waits_no_longer() -> None:
+    broker = MovingBroker()
+    with following(broker) as registry:
+        broker.answers.clear()
+        registry.next_read()
+        assert broker.asked.acquire(timeout=WITHIN_S)
+        waiting = registry.next_read()
+        closing = threading.Thread(target=registry.close)
+        closing.start()
+        assert eventually(lambda: registry.next_read() is None)
+        broker.answers.set()
+        closing.join(WITHIN_S)
+        assert waiting is not None
+        waiting.result(WITHIN_S)
