@@ -258,6 +258,9 @@ class GatewaySettings(Section):
     requests_per_second: float = Field(100, gt=0, le=100_000, description="of one token, or address without one")
     request_burst: int = Field(500, ge=1, le=1_000_000, description="requests at once before that holds")
     live_subscribers: int = Field(1_000, ge=1, le=100_000, description="connections to /v1/live at a time")
+    live_per_caller: int = Field(
+        200, ge=1, le=100_000, description="of those, of one token, or address without one; well below all of them"
+    )
     live_queue_bytes: int = Field(1 << 20, ge=1 << 14, le=64 << 20, description="waiting for one; then it is dropped")
     picture_cache_bytes: int = Field(64 << 20, ge=1 << 20, le=16 << 30, description="pictures kept as they are shown")
     history_seconds: float = Field(20, gt=0, le=300, description="s that one look into the topics may take")

@@ -173,6 +173,7 @@ def _gateway(folder: Path) -> Iterator[_Gateway]:
             "FRAMECUE_KAFKA__BOOTSTRAP": kafka.bootstrap,
             "FRAMECUE_REDIS__URL": redis.url,
             "FRAMECUE_GATEWAY__AUTH": "off",
+            "FRAMECUE_GATEWAY__LIVE_PER_CALLER": str(LISTENERS),
             "FRAMECUE_GATEWAY__PORT": str(port),
             "FRAMECUE_GATEWAY__REQUESTS_PER_SECOND": "100000",
         }

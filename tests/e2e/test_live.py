@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ from framecue.settings import Settings
 from framecue.store.memory import MemoryStore
 from framecue_services.cli.local.kafka_server import KafkaServer
 from framecue_services.cli.local.redis_server import RedisServer
+from framecue_services.gateway import access
 from framecue_services.gateway.app import create_app
 from framecue_services.gateway.live import LiveHub
+from framecue_services.gateway.tokens import new_token, token_message
 from tests.support.brokers import new_topics
 from tests.support.fleet import Fleet
 from tests.support.listening import Frame, Listener, frames, wait_until
@@ -66,10 +68,10 @@ def _annotation(stream: str, number: int, words: str) -> Annotation:
 
 
 def test_no_result_is_lost_when_the_gateway_redis_or_kafka_are_killed_and_come_back(
-    tmp_path: Path, own_kafka: Callable[[], KafkaServer], own_redis: Callable[[], RedisServer]
+    tmp_path: Path, own_kafka: KafkaServer, own_redis: Callable[[], RedisServer]
 ) -> None:
     """Whoever listens comes back with its last id; each result comes once, in the order of its stream."""
-    kafka, redis, port = own_kafka(), own_redis(), free_port()
+    kafka, redis, port = own_kafka, own_redis(), free_port()
     settings = {"FRAMECUE_GATEWAY__AUTH": "off", "FRAMECUE_GATEWAY__PORT": str(port)}
     with Fleet(tmp_path, bootstrap=kafka.bootstrap, redis_url=redis.url, settings=settings) as fleet:
         gateway = fleet.start("gateway")
@@ -246,8 +248,48 @@ def test_as_many_listen_as_may_and_the_next_is_told_when_to_come_again() -> None
     assert refused.headers["content-type"] == "application/problem+json"
 
 
-def _can_listen(url: str) -> bool:
-    with httpx.stream("GET", url) as answer:
+def test_one_token_has_so_many_connections_and_others_still_have_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sessions are the same caller; a place it leaves is free for it again."""
+    refused: list[str] = []
+    monkeypatch.setattr(access, "add", lambda _, reason: refused.append(reason))
+    broker = MemoryBroker(partitions=4, clock=SystemClock())
+    (lab, secret), (tv, other) = (new_token(name, scope="read", streams=("*",), now_ms=0) for name in ("lab", "tv"))
+    broker.commit([token_message(token) for token in (lab, tv)])
+    with serving(gateway(broker, auth="on", live_per_caller=2)) as address, ExitStack() as stack:
+        url = f"{address}/v1/live"
+        browser = stack.enter_context(httpx.Client())
+        assert browser.post(f"{address}/v1/session", json={"token": secret}).status_code == 200
+        program, neighbour = ({"headers": {"Authorization": f"Bearer {one}"}} for one in (secret, other))
+        with httpx.stream("GET", url, **program) as first, browser.stream("GET", url) as second:
+            answers = [httpx.get(url, **program), browser.get(url)]
+            with httpx.stream("GET", url, **neighbour) as another:
+                assert [first.status_code, second.status_code, another.status_code] == [200] * 3
+        wait_until(lambda: _can_listen(url, **program), what="room")
+    for answer in answers:
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["detail"] == "this token has as many live connections as one may have (2)"
+    assert set(refused) == {"too_many_live"}
+
+
+def test_without_tokens_the_address_has_so_many() -> None:
+    broker = MemoryBroker(partitions=4, clock=SystemClock())
+    with serving(gateway(broker, live_per_caller=1)) as address, ExitStack() as stack:
+        url = f"{address}/v1/live"
+        here, there = (
+            stack.enter_context(httpx.Client(transport=httpx.HTTPTransport(local_address=one)))
+            for one in ("127.0.0.1", "127.0.0.2")
+        )
+        with here.stream("GET", url) as first:
+            refused = here.get(url)
+            with there.stream("GET", url) as second:
+                assert [first.status_code, second.status_code] == [200, 200]
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+    assert refused.json()["detail"] == "this address has as many live connections as one may have (1)"
+
+
+def _can_listen(url: str, **asked: Any) -> bool:
+    with httpx.stream("GET", url, **asked) as answer:
         return answer.status_code == 200
 
 

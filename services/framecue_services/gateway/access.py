@@ -46,7 +46,7 @@ from framecue_services.gateway.tokens import SECRET, Kept, TokenRegistry
 
 Reason = Literal[
     "token_in_address", "foreign_host", "foreign_page", "form", "no_token", "wrong_token", "expired", "scope",
-    "too_many", "too_many_wrong", "not_known_yet",
+    "too_many", "too_many_wrong", "too_many_live", "not_known_yet",
 ]  # fmt: skip
 """Why a request was turned away, as metrics name it."""
 WRONG_PER_SECOND, WRONG_BURST = 0.2, 10
@@ -101,8 +101,7 @@ class Access:
             self._check_page(request)
             return None
         credential = await self._credential(request)
-        kept = credential.kept
-        self._count(f"address {_caller(request)}" if kept is None else f"token {kept.token.id}")
+        self._count(counted_as(credential, request))
         if credential.by != "token":  # what no page can know, no page can send
             self._check_page(request, by=credential.by)
         return credential
@@ -288,6 +287,12 @@ async def _admin(caller: Caller) -> Principal:
 Reader = Annotated[Principal, Depends(_reader)]
 Writer = Annotated[Principal, Depends(_writer)]
 Admin = Annotated[Principal, Depends(_admin)]
+
+
+def counted_as(credential: Credential, request: HTTPConnection) -> str:
+    """Whose limits these are: the token's, wherever it is shown; where none had to be shown, the address's."""
+    kept = credential.kept
+    return f"address {_caller(request)}" if kept is None else f"token {kept.token.id}"
 
 
 def refusal(status: int, reason: Reason, detail: str, headers: dict[str, str] | None = None) -> Problem:

@@ -85,7 +85,11 @@ def create_app(
     state.settings, state.broker, state.store, state.clock = settings, broker, store, clock
     state.tokens, state.access = tokens, Access(settings.gateway, tokens, clock=clock)
     state.faces, state.tell_ready = faces.state, tell_ready
-    state.live = LiveHub(queue_bytes=settings.gateway.live_queue_bytes, most=settings.gateway.live_subscribers)
+    state.live = LiveHub(
+        queue_bytes=settings.gateway.live_queue_bytes,
+        most=settings.gateway.live_subscribers,
+        most_each=settings.gateway.live_per_caller,
+    )
     state.end_lasting = state.live.close
     state.pools, state.health = Pools(), Health(broker, store)
     state.feedback = FeedbackBook(broker, clock=clock)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -96,6 +96,10 @@ class TooManySubscribersError(Exception):
     """Another one would be one more than there may be."""
 
 
+class TooManyOfOneError(Exception):
+    """This caller has as many as one may have: others are to have room, too."""
+
+
 class ClosingError(Exception):
     """The gateway ends: another one is up, or will be in a moment."""
 
@@ -103,16 +107,22 @@ class ClosingError(Exception):
 class LiveHub:
     """Takes results in the order of the log, hands them to subscriptions.
 
-    `queue_bytes` is what may wait for one subscriber, `most` how many there may be. Until `opened`, and again until
-    `caught_up`, it is not `ready`: whoever comes waits for that.
+    `queue_bytes` is what may wait for one subscriber, `most` how many there may be, `most_each` how many of them one
+    caller's. Until `opened`, and again until `caught_up`, it is not `ready`: whoever comes waits for that.
     """
 
     def __init__(
-        self, *, queue_bytes: int, most: int, ring_records: int = RING_RECORDS, ring_bytes: int = RING_BYTES
+        self,
+        *,
+        queue_bytes: int,
+        most: int,
+        most_each: int,
+        ring_records: int = RING_RECORDS,
+        ring_bytes: int = RING_BYTES,
     ) -> None:
         self.ready = asyncio.Event()
         self.replaying = asyncio.Semaphore(REPLAYS)
-        self._queue_bytes, self._most = queue_bytes, most
+        self._queue_bytes, self._most, self._most_each = queue_bytes, most, most_each
         self._ring_records, self._ring_bytes = ring_records, ring_bytes
         self._ring: deque[_Entry] = deque()
         self._held_bytes = 0
@@ -126,6 +136,8 @@ class LiveHub:
         self._last_ms = 0
         self._channels: dict[Wanted, _Channel] = {}
         self._subscriptions: set[Subscription] = set()
+        self._of_caller: Counter[str] = Counter()
+        """How many each has now; who has none is not in it."""
         self._waking = _Waking()
         self._sent = 0
         self._is_closed = False
@@ -213,14 +225,22 @@ class LiveHub:
         """The number that a partition has in a place."""
         return self._slots[at]
 
-    def subscribe(self, wanted: Wanted, *, is_valid: Callable[[], bool] = lambda: True) -> Subscription:
-        """One more, which is handed nothing until it is attached. Raises TooManySubscribersError, ClosingError."""
+    def subscribe(
+        self, wanted: Wanted, *, caller: str = "", is_valid: Callable[[], bool] = lambda: True
+    ) -> Subscription:
+        """One more of `caller`, which is handed nothing until it is attached.
+
+        Raises TooManySubscribersError, TooManyOfOneError, ClosingError.
+        """
         if self._is_closed:
             raise ClosingError
+        if self._of_caller[caller] >= self._most_each:
+            raise TooManyOfOneError
         if len(self._subscriptions) >= self._most:
             raise TooManySubscribersError
-        subscription = Subscription(self, wanted, is_valid=is_valid, queue_bytes=self._queue_bytes)
+        subscription = Subscription(self, wanted, caller=caller, is_valid=is_valid, queue_bytes=self._queue_bytes)
         self._subscriptions.add(subscription)
+        self._of_caller[caller] += 1
         level(LIVE_SUBSCRIBERS, len(self._subscriptions))
         return subscription
 
@@ -253,6 +273,9 @@ class LiveHub:
 
     def _leave(self, subscription: Subscription, why: End) -> None:
         self._subscriptions.discard(subscription)
+        self._of_caller[subscription.caller] -= 1
+        if not self._of_caller[subscription.caller]:
+            del self._of_caller[subscription.caller]
         channel = self._channels.get(subscription.wanted)
         if channel is not None:
             channel.members.discard(subscription)
@@ -338,8 +361,10 @@ class _Waking:
 class Subscription:
     """One who listens. Its connection takes from it with `next`; what waits there is bounded."""
 
-    def __init__(self, hub: LiveHub, wanted: Wanted, *, is_valid: Callable[[], bool], queue_bytes: int) -> None:
-        self.wanted, self.is_valid = wanted, is_valid
+    def __init__(
+        self, hub: LiveHub, wanted: Wanted, *, caller: str, is_valid: Callable[[], bool], queue_bytes: int
+    ) -> None:
+        self.wanted, self.caller, self.is_valid = wanted, caller, is_valid
         self.ended = asyncio.Event()
         self.why: End | None = None
         self._hub, self._queue_bytes = hub, queue_bytes

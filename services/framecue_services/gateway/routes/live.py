@@ -19,9 +19,17 @@ from framecue.broker.protocol import Broker
 from framecue.clock import Clock
 from framecue.errors import FrameCueError
 from framecue.settings import Settings
-from framecue_services.gateway.access import Access, Caller
+from framecue_services.gateway.access import Access, Caller, counted_as, refusal
 from framecue_services.gateway.cutting import cut
-from framecue_services.gateway.live import KINDS, ClosingError, LiveHub, Subscription, TooManySubscribersError, Wanted
+from framecue_services.gateway.live import (
+    KINDS,
+    ClosingError,
+    LiveHub,
+    Subscription,
+    TooManyOfOneError,
+    TooManySubscribersError,
+    Wanted,
+)
 from framecue_services.gateway.places import PlaceError, check_form
 from framecue_services.gateway.problems import Problem, busy, documented
 from framecue_services.gateway.replay import Bounds, Replay
@@ -72,7 +80,7 @@ async def live(
     Every frame has an `id`. Whoever shows the last one again is handed everything since, in the order of each stream:
     also after a restart of the gateway, and by another gateway. What cannot be handed on any more is told by a frame
     `missed` with `since`, `until` and `reason`. Rarely a result comes twice: `(id, revision)` and `(id, sequence)`
-    tell. Whoever does not read is cut off, and can go on by id.
+    tell. Whoever does not read is cut off, and can go on by id. One token has so many connections at a time (429).
     """
     state = request.app.state
     access: Access = state.access
@@ -82,7 +90,13 @@ async def live(
         _check(shown)
     wanted = Wanted(match, frozenset(k for k in KINDS if k in kind.split(",")), caller.principal.streams)
     try:
-        subscription = hub.subscribe(wanted, is_valid=lambda: access.still_valid(caller))
+        subscription = hub.subscribe(
+            wanted, caller=counted_as(caller, request), is_valid=lambda: access.still_valid(caller)
+        )
+    except TooManyOfOneError:
+        whose = "token" if caller.kept is not None else "address"
+        detail = f"this {whose} has as many live connections as one may have ({access.settings.live_per_caller})"
+        raise refusal(429, "too_many_live", detail, {"Retry-After": str(FULL_RETRY_S)}) from None
     except TooManySubscribersError:
         raise busy("as many are listening as may", retry_s=FULL_RETRY_S) from None
     except ClosingError:

@@ -87,7 +87,7 @@ async def heard(hub: LiveHub, broker: MemoryBroker) -> str:
 )  # fmt: skip
 def test_a_tail_that_breaks_is_made_anew(error: Exception, said: str, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        hub, broker = LiveHub(queue_bytes=1 << 20, most=10), Failing(error)
+        hub, broker = LiveHub(queue_bytes=1 << 20, most=10, most_each=10), Failing(error)
         async with feeding(hub, broker, CLOCK):
             assert "event: annotation" in await heard(hub, broker)
 
@@ -100,7 +100,7 @@ def test_topics_that_are_made_anew_under_a_tail_are_told_as_missed() -> None:
     """Also where the new ones are as long already as the old ones were: no place of theirs is out of range."""
 
     async def scenario() -> None:
-        hub, broker = LiveHub(queue_bytes=1 << 20, most=10), MemoryBroker(partitions=2, clock=CLOCK)
+        hub, broker = LiveHub(queue_bytes=1 << 20, most=10, most_each=10), MemoryBroker(partitions=2, clock=CLOCK)
         async with feeding(hub, broker, CLOCK):
             await hub.ready.wait()
             listening = hub.subscribe(Wanted())
@@ -122,7 +122,7 @@ def test_a_fault_while_one_who_listens_is_seen_to_keeps_nobody_else_from_it(capl
         return False
 
     async def scenario() -> None:
-        hub, broker = LiveHub(queue_bytes=1 << 20, most=10), MemoryBroker(partitions=2, clock=CLOCK)
+        hub, broker = LiveHub(queue_bytes=1 << 20, most=10, most_each=10), MemoryBroker(partitions=2, clock=CLOCK)
         async with feeding(hub, broker, CLOCK):
             listening = hub.subscribe(Wanted(), is_valid=is_valid)
             async with asyncio.timeout(PATIENCE_S):

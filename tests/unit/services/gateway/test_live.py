@@ -30,6 +30,7 @@ from framecue_services.gateway.live import (
     LiveHub,
     Result,
     Subscription,
+    TooManyOfOneError,
     TooManySubscribersError,
     Wanted,
 )
@@ -48,8 +49,8 @@ def run(coroutine: Coroutine[object, object, None]) -> None:
     asyncio.run(asyncio.wait_for(coroutine, PATIENCE_S))
 
 
-def hub(*, queue_bytes: int = 1 << 20, most: int = 10, ring_records: int = 1_000) -> LiveHub:
-    made = LiveHub(queue_bytes=queue_bytes, most=most, ring_records=ring_records)
+def hub(*, queue_bytes: int = 1 << 20, most: int = 10, most_each: int = 1_000, ring_records: int = 1_000) -> LiveHub:
+    made = LiveHub(queue_bytes=queue_bytes, most=most, most_each=most_each, ring_records=ring_records)
     made.opened(b"these topics", BEGIN, now_ms=1_000)
     made.caught_up()
     return made
@@ -268,7 +269,7 @@ def test_who_was_away_for_longer_than_the_ring_reaches_is_behind_where_it_has_a_
 
 
 def test_the_ring_is_bounded_in_bytes_too() -> None:
-    live = LiveHub(queue_bytes=1 << 20, most=1, ring_bytes=10_000)
+    live = LiveHub(queue_bytes=1 << 20, most=1, most_each=1, ring_bytes=10_000)
     live.opened(b"these topics", BEGIN, now_ms=0)
     live.publish([result(10 + n, size=1_000) for n in range(50)])
     assert (len(live._ring), live._held_bytes <= 10_000) == (9, True)
@@ -350,6 +351,28 @@ def test_no_more_listen_than_may_and_who_leaves_makes_room() -> None:
     run(scenario())
 
 
+def test_one_caller_cannot_have_all_there_are_and_what_it_leaves_is_its_own_again() -> None:
+    async def scenario() -> None:
+        live = hub(most=3, most_each=2)
+        first, _ = live.subscribe(Wanted(), caller="a"), live.subscribe(Wanted("cam*"), caller="a")
+        for _ in range(3):  # being refused takes nothing
+            with pytest.raises(TooManyOfOneError):
+                live.subscribe(Wanted(), caller="a")
+        other = live.subscribe(Wanted(), caller="b")
+        with pytest.raises(TooManySubscribersError):
+            live.subscribe(Wanted(), caller="b")
+        other.end("slow")
+        other.end("left")  # counts once
+        with pytest.raises(TooManyOfOneError):
+            live.subscribe(Wanted(), caller="a")
+        first.end("left")
+        live.subscribe(Wanted(), caller="a")
+        live.close()
+        assert not live._of_caller, "nobody is remembered who left"
+
+    run(scenario())
+
+
 def test_when_the_gateway_ends_all_are_sent_away_and_nobody_is_taken() -> None:
     async def scenario() -> None:
         live = hub()
@@ -413,7 +436,7 @@ class Old:
     def __init__(self, count: int, *, keep_bytes: int = 32 << 20) -> None:
         keep = dict(KEEP_BYTES) | {"annotations": keep_bytes}
         self.broker = MemoryBroker(partitions=PARTITIONS, clock=FixedClock(5_000), keep_bytes=keep)
-        self.hub = LiveHub(queue_bytes=1 << 20, most=10, ring_records=3)
+        self.hub = LiveHub(queue_bytes=1 << 20, most=10, most_each=10, ring_records=3)
         tail = self.broker.tail(RESULT_TOPICS, start="oldest")
         self.hub.opened(tail.log_id, tail.positions(), now_ms=0)
         self.hub.caught_up()
@@ -559,7 +582,7 @@ def test_who_waits_for_a_turn_hears_that_it_goes_on(monkeypatch: pytest.MonkeyPa
 def test_who_waits_for_kafka_keeps_its_place_when_the_gateway_ends() -> None:
     async def scenario() -> None:
         old, one = Old(1), Connection()
-        unready = LiveHub(queue_bytes=1 << 20, most=10)
+        unready = LiveHub(queue_bytes=1 << 20, most=10, most_each=10)
         serving = asyncio.create_task(one.serve(stream(unready, old.broker, old.hub.place())))
         while b": waiting for Kafka" not in one.taken:
             await asyncio.sleep(0)
