@@ -66,13 +66,24 @@ LINES = (
 )
 
 
-def run_embedded(output: Path, *, load: Callable[[Settings], Model] = load, console: Console | None = None) -> None:
+def joined(clips: tuple[Part, ...]) -> bytes:
+    """The film of the demo."""
+    return join_clips(clips, part_seconds=PART_SECONDS)
+
+
+def run_embedded(
+    output: Path,
+    *,
+    join: Callable[[tuple[Part, ...]], bytes] = joined,
+    load: Callable[[Settings], Model] = load,
+    console: Console | None = None,
+) -> None:
     """Plays the demo into `output` and the terminal, all in this process; raises SetupError where something is missing.
 
     Loads no Kafka and no Redis.
     """
     console = console or Console(highlight=False)
-    film, rules, settings = _prepare(output, console), read_rules(None, default=RULES), load_settings()
+    film, rules, settings = _prepare(output, join, console), read_rules(None, default=RULES), load_settings()
     with console.status("loading the model"):
         model = load(settings)
     with pipeline(model, settings, rules) as running:
@@ -81,15 +92,24 @@ def run_embedded(output: Path, *, load: Callable[[Settings], Model] = load, cons
         )
 
 
-def run_on_servers(output: Path, *, console: Console | None = None) -> None:
-    """The same on real servers, in real time: starts what does not run yet, leaves it running, says how to look."""
+def run_on_servers(
+    output: Path,
+    *,
+    join: Callable[[tuple[Part, ...]], bytes] = joined,
+    pace: float = 1.0,
+    console: Console | None = None,
+) -> None:
+    """The same on real servers, in real time: starts what does not run yet, leaves it running, says how to look.
+
+    `pace` above 1 plays that much faster.
+    """
     from framecue import Client
     from framecue.broker.rules import apply_rules, rules_in_force
     from framecue_services.cli import connecting
     from framecue_services.cli.local.terminal import bring_up, dashboard, introduce, plain_console
 
     console = console or Console(highlight=False)
-    film, wanted = _prepare(output, console), read_rules(None, default=RULES)
+    film, wanted = _prepare(output, join, console), read_rules(None, default=RULES)
     deployment, started = bring_up(plain_console())
     settings = started.settings
     with connecting.broker(settings) as broker:
@@ -98,7 +118,7 @@ def run_on_servers(output: Path, *, console: Console | None = None) -> None:
         apply_rules(broker, rules)
     began_at_ms = SystemClock().now_ms()
     with Client.from_settings(settings) as client, client.subscribe(streams=STREAM) as results:
-        place = OnServers(client, STREAM, results=results, began_at_ms=began_at_ms)
+        place = OnServers(client, STREAM, results=results, began_at_ms=began_at_ms, pace=pace)
         session = f"demo-{rfc3339(began_at_ms)}"
         _play(place, film, rules, session=session, output=output, settings=settings, console=console)
     console.print()
@@ -107,12 +127,12 @@ def run_on_servers(output: Path, *, console: Console | None = None) -> None:
     plain_console().print(f"\nopen in a browser: {dashboard(settings)}streams/{STREAM}")
 
 
-def _prepare(output: Path, console: Console) -> bytes:
+def _prepare(output: Path, join: Callable[[tuple[Part, ...]], bytes], console: Console) -> bytes:
     """The film, which also lies in `output` with its words and rules."""
-    parts = [Part(_clip(name), skip) for name, skip in CLIPS]
+    parts = tuple(Part(_clip(name), skip) for name, skip in CLIPS)
     _keep_words_and_rules(output)
     with console.status("joining three clips into one stream"):
-        film = join_clips(parts, part_seconds=PART_SECONDS)
+        film = join(parts)
     with _writing_to(output):
         (output / "film.ts").write_bytes(film)
     return film

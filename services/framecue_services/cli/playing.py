@@ -72,17 +72,23 @@ class Embedded:
 
 
 class OnServers:
-    """A `Place` on real servers, in real time. Results of runs that began before `began_at_ms` are left out."""
+    """A `Place` on real servers, where `pace` seconds of media go by in one.
 
-    def __init__(self, client: Client, stream: str, *, results: Subscription, began_at_ms: int) -> None:
+    Results of runs that began before `began_at_ms` are left out.
+    """
+
+    def __init__(
+        self, client: Client, stream: str, *, results: Subscription, began_at_ms: int, pace: float = 1.0
+    ) -> None:
         self._client, self._stream, self._results, self._began_at_ms = client, stream, results, began_at_ms
+        self._pace = pace
         self._clock_s: float | None = None
         self.picture = client.picture
 
     def until(self, media_ms: int) -> Iterator[PublishedResult]:
         if self._clock_s is None:
             self._clock_s = time.monotonic()
-        due_s = self._clock_s + media_ms / 1000
+        due_s = self._clock_s + media_ms / 1000 / self._pace
         while (left_s := due_s - time.monotonic()) > 0:
             yield from self._poll(min(POLL_S, left_s))
 
