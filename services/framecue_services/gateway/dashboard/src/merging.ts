@@ -19,11 +19,13 @@ export interface StreamView {
   readonly words: Words | null;
   /** When the newest event of a user's rule began, by the viewer's clock; 0 where none was seen. */
   readonly eventAt: number;
+  /** The last run that fell idle: nothing said that it would end. */
+  readonly idleEpoch: number | null;
   readonly known: ReadonlyMap<string, number>;
 }
 
 export function emptyView(stream: string): StreamView {
-  return { stream, activeAt: 0, annotation: null, openEvents: [], caption: null, words: null, eventAt: 0, known: new Map() };
+  return { stream, activeAt: 0, annotation: null, openEvents: [], caption: null, words: null, eventAt: 0, idleEpoch: null, known: new Map() };
 }
 
 export function kindOf(result: Result): "annotation" | "event" | "caption" {
@@ -78,6 +80,7 @@ function applyEvent(view: StreamView, event: Event, now: number): StreamView {
     ...view, known, openEvents,
     activeAt: Math.max(view.activeAt, now),
     eventAt: begins ? Math.max(view.eventAt, now) : view.eventAt,
+    idleEpoch: event.reason === "idle" ? Math.max(view.idleEpoch ?? event.epoch, event.epoch) : view.idleEpoch,
   };
 }
 
@@ -103,17 +106,35 @@ export function order(one: { epoch: number; start_ms: number }, other: { epoch: 
   return one.epoch - other.epoch || one.start_ms - other.start_ms;
 }
 
-export type Health = "fresh" | "late" | "lost" | "degraded" | "quiet";
+export type Health = "fresh" | "late" | "lost" | "degraded" | "quiet" | "ended";
 /** Windows come each 2 s and leave when the segment behind them is in; three of those missed is late. */
 export const LATE_MS = 15_000;
 /** As long as the fold's own `idle`: then the run of the stream is over. */
 export const QUIET_MS = 300_000;
 
-/** How the stream is doing as of `now`, the worst that is known. */
+/** Where words are given no time to come, the newest window may be final between two segments as well. */
+export const OVER_MS = 2_500;
+
+/** How the stream is doing as of `now`, the worst that is known. What ended well is not late, however long ago. */
 export function health(view: StreamView, now: number): Health {
   if (view.openEvents.some((event) => event.rule === "framecue.signal_lost")) return "lost";
   const age = now - view.activeAt;
+  if (isOver(view) && age > OVER_MS) return fellIdle(view) ? "quiet" : "ended";
   if (age > QUIET_MS) return "quiet";
   if (age > LATE_MS) return "late";
   return view.annotation?.degraded ? "degraded" : "fresh";
+}
+
+/** Whether the newest run is over: then its last window is final, which it never is while another may follow. */
+export function isOver(view: StreamView): boolean {
+  return view.annotation !== null && view.annotation.settled_until_ms >= view.annotation.end_ms;
+}
+
+/** For how long nothing came; a run is told to be idle only after a long silence. */
+export function silence(view: StreamView, now: number): number {
+  return Math.max(0, now - view.activeAt) + (fellIdle(view) ? QUIET_MS : 0);
+}
+
+function fellIdle(view: StreamView): boolean {
+  return isOver(view) && view.annotation?.epoch === view.idleEpoch;
 }

@@ -187,7 +187,7 @@ export function Picture({ src, orElse, alt, priority = 1, wanted = true, everyMs
     <div class={`picture is-${state.kind}`}>
       {state.kind === "shown" ? <img src={state.url} alt={alt} draggable={false} /> : null}
       {state.kind === "none" && !src ? <span class="picture-note">no picture yet</span> : null}
-      {state.kind === "gone" ? <span class="picture-note" title={state.why}><b>{state.word}</b>{everyMs ? null : <small>{state.why}</small>}</span> : null}
+      {state.kind === "gone" ? <span class="picture-note" title={state.why}><b>{state.word}</b><small>{state.why}</small></span> : null}
     </div>
   );
 }

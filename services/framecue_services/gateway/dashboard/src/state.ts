@@ -1,15 +1,15 @@
 // What the page knows, as signals, and the one place where results arrive: they are folded in once per frame, all at
 // once, so that 200 streams cost one rendering and not 200. It must not know how anything looks.
 
-import { batch, computed, signal, type Signal } from "@preact/signals";
+import { batch, computed, effect, signal, type Signal } from "@preact/signals";
 import { AGAIN_MS, api, isPassing, skew, whenUnauthorised } from "./api.ts";
 import { setLabels } from "./colours.ts";
 import { Connection, SILENCE_MS, type LiveState } from "./connection.ts";
-import { apply, applyItem, emptyView, health, type Health, type StreamView } from "./merging.ts";
+import { apply, applyItem, emptyView, health, isOver, type Health, type StreamView } from "./merging.ts";
 import { Queue } from "./queueing.ts";
 import { readRoute } from "./router.ts";
 import type { Event, EventRule, Missed, Result, RulesInForce, Session } from "./wire.ts";
-import { eventName, isBuiltIn, visible } from "./words.ts";
+import { eventName, isBuiltIn, SIGNAL_LOST, visible } from "./words.ts";
 
 // where one is
 
@@ -152,10 +152,22 @@ async function fetchStreams(): Promise<void> {
       isLoaded.value = true;
       loadError.value = null;
     });
+    if (streamIds.value.some((stream) => isOver(cellOf(stream).peek()))) await findIdle();
   } catch (e) {
     loadError.value = e;
     if (isPassing(e)) setTimeout(() => login.value.kind === "in" && void loadStreams(), AGAIN_MS);
   }
+}
+
+/** Tells the streams that fell idle from those that ended: their newest window alone does not say it. */
+async function findIdle(): Promise<void> {
+  const { items } = await api.events({ rule: SIGNAL_LOST, state: "closed" });
+  batch(() => {
+    for (const event of items) {
+      const cell = cellOf(event.stream);
+      if (cell.peek().annotation?.epoch === event.epoch) cell.value = apply(cell.value, event, Date.parse(event.published_at ?? "") - skew || 0);
+    }
+  });
 }
 
 function listed(streams: readonly string[]): void {
@@ -167,11 +179,13 @@ function listed(streams: readonly string[]): void {
 // rules
 
 export const rules = signal<RulesInForce | null>(null);
+effect(() => {
+  if (rules.value) setLabels(rules.value.rules);
+});
 
 export async function loadRules(): Promise<void> {
   try {
     const found = await api.rules();
-    setLabels(found.rules);
     rules.value = found;
   } catch (e) {
     // The rules page says what is wrong; elsewhere they only explain.

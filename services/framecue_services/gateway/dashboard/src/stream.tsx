@@ -179,7 +179,7 @@ function runName(history: History, epoch: number, place: number): string {
 function Condition({ stream }: { stream: string }) {
   const is = useComputed(() => health(cellOf(stream).value, now.value));
   const view = cellOf(stream).value;
-  const words = { fresh: "fresh", late: "late", lost: "signal lost", degraded: degradedWords(view.annotation?.degraded ?? ""), quiet: "quiet" }[is.value];
+  const words = { fresh: "fresh", late: "late", lost: "signal lost", degraded: degradedWords(view.annotation?.degraded ?? ""), quiet: "quiet", ended: "ended" }[is.value];
   return (
     <p class="facts">
       <span class={`badge is-inline is-${is.value}`}>{words}</span>

@@ -5,12 +5,12 @@ import { useComputed } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { api } from "./api.ts";
 import { moveFocus, perRow, useKeys } from "./keyboard.ts";
-import { health, type Health, type StreamView } from "./merging.ts";
+import { health, silence, type Health, type StreamView } from "./merging.ts";
 import { Empty, Picture, Text, Trouble, useSeen, useTitle } from "./parts.tsx";
 import { asPattern, fits } from "./patterns.ts";
 import { streamPath } from "./router.ts";
 import { cellOf, isLoaded, loadError, loadStreams, now, parameter, remember, setParameters, streamIds, tileSize } from "./state.ts";
-import { degradedWords, eventName, isBuiltIn, score, span, textState } from "./words.ts";
+import { degradedWords, eventName, isBuiltIn, score, SIGNAL_LOST, span, textState } from "./words.ts";
 import { sceneClass } from "./colours.ts";
 
 const TILES = ".tile-link";
@@ -87,13 +87,14 @@ function NothingHere({ filter }: { filter: string }) {
 function Tally({ shown }: { shown: number }) {
   const text = useComputed(() => {
     const at = now.value;
-    const counts = { open: 0, late: 0, lost: 0 };
+    const counts = { open: 0, late: 0, lost: 0, ended: 0 };
     for (const stream of streamIds.value) {
       const view = cellOf(stream).peek();
       const is = health(view, at);
       if (view.openEvents.some((event) => !isBuiltIn(event.rule))) counts.open++;
       if (is === "late") counts.late++;
       if (is === "lost") counts.lost++;
+      if (is === "ended") counts.ended++;
     }
     const total = streamIds.value.length;
     return [
@@ -101,6 +102,7 @@ function Tally({ shown }: { shown: number }) {
       ...(counts.open ? [`${counts.open} with events`] : []),
       ...(counts.late ? [`${counts.late} late`] : []),
       ...(counts.lost ? [`${counts.lost} without signal`] : []),
+      ...(counts.ended ? [`${counts.ended} ended`] : []),
     ].join(" · ");
   });
   return <p class="tally">{text.value}</p>;
@@ -121,7 +123,7 @@ function useOrder(filter: string, sort: Sort): readonly string[] {
   return order.current;
 }
 
-const RANK: Record<Health, number> = { lost: 0, late: 1, degraded: 2, fresh: 3, quiet: 4 };
+const RANK: Record<Health, number> = { lost: 0, late: 1, degraded: 2, fresh: 3, quiet: 4, ended: 5 };
 const BY_NAME = new Intl.Collator(undefined, { numeric: true });
 
 function arranged(ids: readonly string[], filter: string, sort: Sort): readonly string[] {
@@ -152,7 +154,7 @@ function Tile({ stream }: { stream: string }) {
   const is = useComputed(() => health(shown.value, seen.value ? now.value : now.peek()));
   const view = shown.value;
   const own = view.openEvents.filter((event) => !isBuiltIn(event.rule));
-  const built = view.openEvents.filter((event) => isBuiltIn(event.rule));
+  const built = view.openEvents.filter((event) => isBuiltIn(event.rule) && event.rule !== SIGNAL_LOST); // that one the badge tells
   return (
     <li ref={ref} class={`tile ${own.length ? "has-event" : ""} is-${is.value}`} data-stream={stream}>
       <Picture src={pictureOf(view)} alt="" wanted={seen.value} everyMs={PICTURE_EVERY_MS} priority={2} />
@@ -195,13 +197,14 @@ function LagOf({ view }: { view: StreamView }) {
 
 /** What is wrong with a stream; nothing where all is well, so that what is wrong stands out. */
 function HealthBadge({ view, is }: { view: StreamView; is: Health }) {
-  const age = useComputed(() => span(Math.max(0, now.value - view.activeAt)).replace(/\.\d/, ""));
+  const age = useComputed(() => span(silence(view, now.value)).replace(/\.\d/, ""));
   switch (is) {
     case "fresh": return <span class="badge is-fresh"><span class="hidden">fresh</span></span>;
     case "late": return <span class="badge is-late">late, {age.value}</span>;
     case "lost": return <span class="badge is-lost">signal lost</span>;
     case "degraded": return <span class="badge is-degraded" title={degradedWords(view.annotation?.degraded ?? "")}>{view.annotation?.degraded === "gap" ? "gap" : "degraded"}</span>;
     case "quiet": return <span class="badge is-quiet">{view.activeAt ? `quiet for ${age.value}` : "quiet"}</span>;
+    case "ended": return <span class="badge is-ended" title="This run is over; the next one begins when somebody pushes again.">ended {age.value} ago</span>;
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { extend, ANNOTATIONS_MAX, epochs, lines, NO_HISTORY, settledUntil } from "../src/history.ts";
-import { apply, applyItem, emptyView, health, KNOWN_MAX, LATE_MS, QUIET_MS } from "../src/merging.ts";
+import { apply, applyItem, emptyView, health, KNOWN_MAX, LATE_MS, OVER_MS, QUIET_MS, silence } from "../src/merging.ts";
 import type { Result, StreamItem } from "../src/wire.ts";
 import { annotation, caption, ended, event } from "./making.ts";
 
@@ -56,15 +56,33 @@ test("what is remembered of events is bounded", () => {
 
 test("health is the worst that is known", () => {
   const fresh = folded([annotation(0)]);
+  const last = annotation(0, { settled_until_ms: 2000 });
+  const lost = event(2000, { rule: "framecue.signal_lost" });
+  const idle: Result = { ...ended(lost, 2000), reason: "idle" };
   const rows: [typeof fresh, number, string][] = [
     [fresh, 1000, "fresh"],
     [fresh, 1000 + LATE_MS + 1, "late"],
     [fresh, 1000 + QUIET_MS + 1, "quiet"],
     [folded([annotation(0, { degraded: "gap" })]), 1000, "degraded"],
     [folded([annotation(0, { degraded: "gap" })]), 1000 + LATE_MS + 1, "late"],
-    [folded([annotation(0), event(0, { rule: "framecue.signal_lost" })]), 1000, "lost"],
+    [folded([annotation(0), lost]), 1000, "lost"],
+    [folded([last]), 1000 + LATE_MS + 1, "ended"],
+    [folded([last]), 1000 + QUIET_MS + 1, "ended"],
+    [folded([last]), 1000 + OVER_MS, "fresh"], // another window may follow where words are not waited for
+    [folded([last, annotation(2000)]), 1000 + LATE_MS + 1, "late"],
+    [folded([last, annotation(0, { epoch: 1 })]), 1000 + LATE_MS + 1, "late"],
+    [folded([last, lost, { ...ended(lost, 2000), reason: "end" }]), 1000 + LATE_MS + 1, "ended"],
+    [folded([last, lost, idle]), 1000 + LATE_MS + 1, "quiet"], // nothing said that it would end
+    [folded([annotation(0), idle, { ...last, id: "cam1/1/0+2000", epoch: 1 }]), 1000 + LATE_MS + 1, "ended"],
   ];
   for (const [view, now, is] of rows) assert.equal(health(view, now), is);
+});
+
+test("a run that fell idle was silent before it was said to be", () => {
+  const lost = event(2000, { rule: "framecue.signal_lost" });
+  const last = annotation(0, { settled_until_ms: 2000 });
+  assert.equal(silence(folded([last]), 4000), 3000);
+  assert.equal(silence(folded([last, { ...ended(lost, 2000), reason: "idle" }]), 4000), 3000 + QUIET_MS);
 });
 
 test("history holds each result once, in its newest state, in order, and is bounded", () => {
