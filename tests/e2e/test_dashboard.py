@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from kafka.structs import TopicPartition
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from framecue.broker.rules import apply_rules
+from framecue.broker.kafka.connection import Admin
+from framecue.broker.rules import apply_rules, rules_in_force
 from framecue.clock import SystemClock
+from framecue.schemas.annotation import Annotation, FrameRef
 from framecue.schemas.event import Event
 from framecue.schemas.feedback import Feedback
 from framecue.schemas.results import read_result
 from framecue.schemas.rules import EventRule, RuleSet, SceneRule
 from framecue.schemas.segment import CueIn, SegmentHeaders, segment_headers
-from framecue.schemas.topics import EVENTS, FEEDBACK
+from framecue.schemas.topics import EVENTS, FEEDBACK, MEDIA
 from framecue_services.cli.token import create_token
 from tests.support.browser import CHROMIUM, PATIENCE_MS, Colours, browsing, found_by_axe, visiting
 from tests.support.clips import make_clip
@@ -33,6 +37,13 @@ RULES = RuleSet(
     events=(EventRule(name="red alert", picture=("red",), combine="picture", when="early"),),
 )
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0)}
+NEW_RULE = """\
+  - name: all clear
+    streams: studio
+    picture: [green]
+    enter: 0.6
+    exit: 0.4
+"""
 HOSTILE = "<img src=x onerror=alert(1)> \u202egpj.exe"
 SHOWN = "<img src=x onerror=alert(1)> gpj.exe"
 AWAY = "status of 503|Failed to load resource: net::ERR_|ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE"
@@ -50,13 +61,20 @@ class Cameras:
             for name, rgb in COLOURS.items()
         }
 
-    def show(self, stream: str, *colours: str, said: str | None = None) -> None:
-        for colour in colours:
+    def show(self, stream: str, *colours: str, said: str | None = None, end: bool = False) -> None:
+        """One segment of each of `colours`; `end`: with the last of them the session is over."""
+        for n, colour in enumerate(colours, 1):
             seq = self._seq.get(stream, 0)
             self._seq[stream] = seq + 1
             start_ms = 1_000 * SEGMENT_S * seq
             cues = (CueIn(start_ms=start_ms + 200, end_ms=start_ms + 1_500, text=said),) if said else ()
-            headers = SegmentHeaders(session=f"s-{stream}", seq=seq, start=Fraction(SEGMENT_S * seq), cues=cues)
+            headers = SegmentHeaders(
+                session=f"s-{stream}",
+                seq=seq,
+                start=Fraction(SEGMENT_S * seq),
+                cues=cues,
+                end=end and n == len(colours),
+            )
             self._fleet.push(stream, self._clips[colour], headers=segment_headers(headers), flush=False)
         self._fleet.flush()
 
@@ -83,6 +101,22 @@ class House:
 
     def published(self, topic: str) -> list[bytes]:
         return [record.value or b"" for record in read_all(self.fleet.broker, topic)]
+
+    @property
+    def rules(self) -> RuleSet | None:
+        """What is in force, as the topic has it."""
+        found = rules_in_force(self.fleet.broker)
+        return found and found.rules
+
+    def feedback(self, stream: str) -> list[Feedback]:
+        """What was said of that stream, as the topic has it."""
+        said = [Feedback.model_validate_json(value) for value in self.published(FEEDBACK.name)]
+        return [one for one in said if one.stream == stream]
+
+    def until_annotated(self, stream: str, *, windows: int) -> Sequence[Annotation]:
+        """So many windows of the stream, as Redis has them."""
+        self.fleet.until(lambda: len(self.fleet.store.timeline(stream)) >= windows, what=f"{windows} of {stream}")
+        return self.fleet.store.timeline(stream)
 
     def event_ids(self, stream: str, rule: str) -> set[str]:
         """The events of that rule that are in the topic."""
@@ -140,7 +174,7 @@ def test_a_person_sees_streams_appear_opens_one_judges_an_event_and_types_a_line
         drawer.get_by_role("button", name="Right").click()
         expect(drawer).to_contain_text("Stored, thank you.", timeout=PATIENCE_MS)
         expect(drawer.locator(".feedback")).to_contain_text("it was a red door")
-        (feedback,) = [Feedback.model_validate_json(value) for value in house.published(FEEDBACK.name)]
+        (feedback,) = house.feedback("lobby")
         assert (feedback.verdict, feedback.note, feedback.by) == ("right", "it was a red door", "everybody")
         assert {feedback.event} == house.event_ids("lobby", "red alert")
 
@@ -158,6 +192,117 @@ def test_a_person_sees_streams_appear_opens_one_judges_an_event_and_types_a_line
         house.until_shown(page.locator(".say", has_text="Joined to the window at"))
         expect(page.locator(".subtitles ol")).to_contain_text("a typed line")
         visit.assert_clean(but="status of 404.*/v1/events/")  # asked for before Redis had it, and then again
+
+
+def test_a_person_marks_what_was_missed_by_dragging_over_the_timeline(house: House) -> None:
+    house.cameras.show("gate", "green", "green", "green", "green")
+    epoch = house.until_annotated("gate", windows=4)[-1].epoch
+    with visiting(house.browser, house.open) as visit:
+        page = visit.page
+        page.goto("/streams/gate")
+        page.locator(".plot .ribbon").first.wait_for()
+        page.get_by_role("button", name="Mark what was missed").click()
+        form = page.locator(".missed-form")
+        begin, end = form.get_by_label("From"), form.get_by_label("To")
+        expect(begin).to_have_value("0:06")  # the newest window, until something is marked
+        _drag_over(page, page.locator(".plot"), 0.45, 0.7)
+        expect(begin).not_to_have_value("0:06")
+        expect(page.locator(".plot .mark")).to_be_visible()
+        begin.fill("0:02.5")
+        end.fill("0:04")
+        end.press("Tab")
+        form.get_by_label("Rule").select_option("red alert")
+        form.get_by_label("Note").fill("somebody in red climbed over")
+        form.get_by_role("button", name="Store as missed").click()
+        expect(form).to_contain_text("Stored, thank you.", timeout=PATIENCE_MS)
+        (feedback,) = house.feedback("gate")
+        assert (feedback.verdict, feedback.event, feedback.rule, feedback.epoch) == ("missed", None, "red alert", epoch)
+        assert (feedback.start_ms, feedback.end_ms) == (2_500, 4_000)
+        assert (feedback.note, feedback.by) == ("somebody in red climbed over", "everybody")
+        form.get_by_role("button", name="Done").click()
+        expect(form).to_have_count(0)
+        visit.assert_clean()
+
+
+def test_a_stream_that_ended_says_so_and_is_not_late(house: House) -> None:
+    """However long ago it was, and also for who opens the page only then."""
+    with visiting(house.browser, house.open) as visit:
+        page = visit.page
+        page.clock.install()
+        page.goto("/?q=finale")
+        expect(page.get_by_role("status")).to_have_text("live", timeout=PATIENCE_MS)
+        house.cameras.show("finale", "green", "green")
+        tile = page.locator('.tile[data-stream="finale"]')
+        badge = tile.locator(".badge")
+        house.until_shown(badge)
+        expect(badge).to_have_text("fresh")
+        house.cameras.show("finale", "green", said="that was all", end=True)
+        last = house.until_annotated("finale", windows=3)[-1]
+        assert last.settled_until_ms == last.end_ms, "the run is over"
+        house.until_shown(tile.filter(has_text="that was all"))
+        page.clock.fast_forward(30_000)
+        expect(badge).to_have_text(re.compile(r"^ended \d+ s ago$"), timeout=PATIENCE_MS)
+        expect(page.locator(".tally")).to_contain_text("1 ended")
+        page.reload()
+        badge.wait_for()
+        page.clock.fast_forward(30_000)
+        expect(badge).to_have_text(re.compile(r"^ended \d+ s ago$"), timeout=PATIENCE_MS)
+        page.get_by_role("link", name="finale").click()
+        expect(page.locator(".facts .badge")).to_have_text("ended")
+        visit.assert_clean()
+
+
+def test_a_picture_that_expired_says_why_it_is_not_there(house: House) -> None:
+    house.cameras.show("worn", "green", "green")
+    (frame, *_) = house.until_annotated("worn", windows=2)[-1].frames
+    _expire(house.fleet, frame)
+    with visiting(house.browser, house.open) as visit:
+        page = visit.page
+        page.goto("/?q=worn")
+        tile = page.locator('.tile[data-stream="worn"] .picture')
+        expect(tile).to_contain_text("picture expired", timeout=PATIENCE_MS)
+        page.get_by_role("link", name="worn").click()
+        why = "this picture has expired: the topic media keeps pictures for a day"
+        expect(page.locator(".big-picture")).to_contain_text(why, timeout=PATIENCE_MS)
+        page.locator(".plot .ribbon").first.wait_for()
+        page.keyboard.press("t")
+        page.keyboard.press("ArrowLeft")
+        shown = page.locator(".drawer .gallery > .picture")
+        expect(shown).to_contain_text(why)
+        expect(page.locator(".picture img")).to_have_count(0)  # none that is broken
+        visit.assert_clean(but="status of 410.*/pictures/")
+
+
+def test_an_admin_changes_the_rules_and_sees_them_in_force(house: House) -> None:
+    now_ms = SystemClock().now_ms()
+    _, secret = create_token(house.fleet.broker, "head", scope="admin", streams=("*",), now_ms=now_ms)
+    with visiting(house.browser, house.locked) as visit:
+        page = visit.page
+        page.goto("/rules")
+        page.get_by_label("Token").fill(secret)
+        page.get_by_role("button", name="Log in").click()
+        text = page.get_by_label("Rules as YAML")
+        expect(text).to_have_value(re.compile("red alert"), timeout=PATIENCE_MS)
+        before, said = text.input_value(), page.locator(".apply")
+        button = page.get_by_role("button", name="Put in force")
+        expect(button).to_be_disabled()
+        text.fill(before + NEW_RULE.replace("enter: 0.6", "enter: 6"))
+        button.click()
+        expect(said).to_contain_text("enter", timeout=PATIENCE_MS)
+        expect(text).to_have_attribute("aria-invalid", "true")
+        assert house.rules == RULES, "bad rules change nothing"
+        text.fill(before + NEW_RULE)
+        button.click()
+        expect(said).to_contain_text("In force. added event all clear", timeout=PATIENCE_MS)
+        expect(page.locator(".card", has_text="all clear")).to_contain_text("studio")
+        house.cameras.show("studio", "red", "green", "green")
+        house.fleet.until(lambda: house.event_ids("studio", "all clear"), what="an event of the new rule")
+        text.fill(before)
+        button.click()
+        expect(said).to_contain_text("In force. removed event all clear", timeout=PATIENCE_MS)
+        expect(page.locator(".card", has_text="all clear")).to_have_count(0)
+        assert house.rules == RULES, "as the page wrote them they are the same"
+        visit.assert_clean(but="status of 4(01.*/session|22.*/rules)")
 
 
 def test_the_page_says_that_the_gateway_is_away_and_loses_no_event_when_it_is_back(house: House) -> None:
@@ -211,6 +356,25 @@ def test_a_token_opens_the_page_and_shows_its_streams_alone(house: House) -> Non
         page.get_by_role("button", name="Log out").click()
         expect(token).to_be_visible()
         visit.assert_clean(but=r"status of 40[14]")  # 401 before the login, and 404 in the attic
+
+
+def test_a_scene_has_the_colour_of_its_label_also_where_the_rules_come_late(house: House) -> None:
+    house.cameras.show("hue", "green", "green")
+    house.until_annotated("hue", windows=2)
+    held: list[Route] = []
+    with visiting(house.browser, house.open) as visit:
+        page = visit.page
+        page.route("**/v1/rules", lambda route: held.append(route))
+        with page.expect_request("**/v1/rules"):
+            page.goto("/?q=hue")
+        swatch = page.locator('.tile[data-stream="hue"] .swatch')
+        swatch.wait_for()
+        place = 1 + RULES.scenes[0].labels.index("green")
+        expect(swatch).not_to_have_class(f"swatch scene-{place}")
+        for route in held:
+            route.continue_()
+        expect(swatch).to_have_class(f"swatch scene-{place}")
+        visit.assert_clean()
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -280,6 +444,26 @@ def test_keys_lead_through_the_page(house: House) -> None:
 def _escaped(event: str) -> str:
     """An event's id as a parameter of the page's address."""
     return event.replace("/", "%2F").replace(" ", "+")
+
+
+def _drag_over(page: Page, locator: Locator, begin: float, end: float) -> None:
+    """Drags sideways over part of it: 0 is its left edge, 1 its right one."""
+    locator.scroll_into_view_if_needed()
+    box = locator.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + begin * box["width"], y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + end * box["width"], y, steps=4)
+    page.mouse.up()
+
+
+def _expire(fleet: Fleet, frame: FrameRef) -> None:
+    """Kafka deletes the record of that frame, and what stands before it, as it does when they are too old."""
+    place = TopicPartition(fleet.connection.topic(MEDIA.name), frame.partition)
+    admin = Admin(fleet.connection)
+    admin.ask("expiring", lambda client: client.delete_records({place: frame.offset + 1}))
+    admin.close()
 
 
 def _assert_decoded(page: Page, selector: str) -> None:
