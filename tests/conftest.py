@@ -26,6 +26,8 @@ REQUIRE_ALL = os.environ.get("FRAMECUE_REQUIRE_ALL") == "1"
 for _name in [name for name in os.environ if name.startswith("FRAMECUE_")]:
     del os.environ[_name]
 os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+# Kafka starts with little more than half the work where Java's second compiler is left out; its first is quick enough.
+os.environ |= {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 
 # The same examples every time, and no time limit on one: a slow machine is not a failure.
 settings.register_profile("framecue", derandomize=True, deadline=None, database=None)
@@ -68,11 +70,23 @@ def redis_urls(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         yield server.url
 
 
+@pytest.fixture(scope="session")
+def mortal_kafka(tmp_path_factory: pytest.TempPathFactory) -> Generator[KafkaServer]:
+    """The broker of `own_kafka`, one after the other: to make a new one for each takes 5 seconds."""
+    with running(new_kafka(tmp_path_factory.mktemp("kafka"))) as server:
+        yield server
+
+
 @pytest.fixture
-def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[], KafkaServer]]:
-    """Starts a broker for this test alone: `.stop()`, `.kill()`, `.start()` keep its port and data."""
-    with ExitStack() as stack:
-        yield lambda: stack.enter_context(running(new_kafka(tmp_path_factory.mktemp("kafka"))))
+def own_kafka(mortal_kafka: KafkaServer) -> KafkaServer:
+    """A broker that runs, and nobody else uses meanwhile: `.stop()`, `.kill()`, `.start()` keep its port and data.
+
+    What earlier tests wrote is in it: a test takes a topic prefix of its own.
+    """
+    if not mortal_kafka.answers():
+        mortal_kafka.kill()  # a test may have failed while it stood still
+        mortal_kafka.start()
+    return mortal_kafka
 
 
 @pytest.fixture

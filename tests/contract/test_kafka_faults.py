@@ -258,18 +258,15 @@ def test_who_is_left_out_while_it_joins_hands_nothing_over(worker: Callable[[str
     assert told == []
 
 
-def test_a_broker_that_stands_still_or_goes_away_costs_no_more_than_a_commit(
-    own_kafka: Callable[[], KafkaServer],
-) -> None:
-    server = own_kafka()
-    connection = new_topics(server.bootstrap, transaction_timeout_ms=1_000, session_timeout_ms=6_000)
+def test_a_broker_that_stands_still_or_goes_away_costs_no_more_than_a_commit(own_kafka: KafkaServer) -> None:
+    connection = new_topics(own_kafka.bootstrap, transaction_timeout_ms=1_000, session_timeout_ms=6_000)
     broker = TidyKafkaBroker(connection, slot="0")
     broker.commit([Message("media", None, b"in", partition=1)])
     consumer = broker.consumer("g", ["media"])
     record = read_one(consumer)
     for cut, mend in (
-        (lambda: os.kill(server.pid, signal.SIGSTOP), lambda: os.kill(server.pid, signal.SIGCONT)),
-        (server.kill, server.start),
+        (lambda: os.kill(own_kafka.pid, signal.SIGSTOP), lambda: os.kill(own_kafka.pid, signal.SIGCONT)),
+        (own_kafka.kill, own_kafka.start),
     ):
         cut()
         with pytest.raises(BrokerError):

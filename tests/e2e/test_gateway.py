@@ -107,12 +107,12 @@ def test_what_is_pushed_can_be_asked_for(
 
 def test_it_outlives_servers_that_are_away(
     tmp_path: Path,
-    own_kafka: Callable[[], KafkaServer],
+    own_kafka: KafkaServer,
     own_redis: Callable[[], RedisServer],
     at_desk: Callable[[Fleet], Person],
 ) -> None:
     """Nothing else runs: results stand in the topics and in Redis as stages write them."""
-    kafka, redis = own_kafka(), own_redis()
+    kafka, redis = own_kafka, own_redis()
     with Fleet(tmp_path / "fleet", bootstrap=kafka.bootstrap, redis_url=redis.url, restart="never") as fleet:
         redis.stop()
         person = at_desk(fleet)
@@ -129,13 +129,14 @@ def test_it_outlives_servers_that_are_away(
         fleet.until(fleet.ready, what="Redis seen")
         assert person.get(f"/v1/streams/{STREAM}/latest")["stream"] == STREAM
         redis.kill()
-        fleet.until(lambda: not fleet.ready(), what="Redis seen to be away")
+        fleet.until(lambda: person.status("/readyz") == 503, what="Redis seen to be away")
         redis.start()
         fleet.until(lambda: person.status("/v1/streams") == 200, what="Redis seen again")
 
         kafka.stop()
         fleet.until(lambda: person.status("/readyz") == 503, what="Kafka seen to be away")
         assert (person.status("/v1/streams"), person.status("/v1/rules")) == (200, 503), "what needs no Kafka goes on"
+        fleet.until(lambda: not fleet.ready(), what="said to whoever started it")
         assert fleet.worker("gateway").terminate() == 0
         fleet.start("gateway")
         fleet.until(lambda: person.status("/v1/streams") == 200, what="a gateway without Kafka")

@@ -141,20 +141,18 @@ def test_in_real_time_and_rounds_until_it_is_interrupted_is_one_whole_run(
     assert before_ms < captured[0] < SystemClock().now_ms() - 4000
 
 
-def test_nothing_is_lost_while_the_broker_is_away(
-    own_kafka: Callable[[], KafkaServer], film: Path, tmp_path: Path
-) -> None:
-    server, heard = own_kafka(), tmp_path / "heard"
-    environment = deployment(server.bootstrap)
+def test_nothing_is_lost_while_the_broker_is_away(own_kafka: KafkaServer, film: Path, tmp_path: Path) -> None:
+    heard = tmp_path / "heard"
+    environment = deployment(own_kafka.bootstrap)
     arguments = [*COMMAND, "push", str(film), "--stream", "live", "--realtime", "--loop", "--segment-seconds", "1"]
     with broker_of(environment) as broker:
         running = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
         with heard.open("w") as told:
             watching = subprocess.Popen([*COMMAND, "watch"], env=environment, stderr=told)
         wait_until(lambda: len(sent(broker, "live")) >= 2)
-    server.kill()
+    own_kafka.kill()
     wait_until(lambda: "waiting for it" in heard.read_text())
-    server.start()
+    own_kafka.start()
     wait_until(lambda: "Kafka is back" in heard.read_text())
     watching.send_signal(signal.SIGINT)
     assert watching.wait(DEADLINE_S) == 130
