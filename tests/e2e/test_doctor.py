@@ -18,11 +18,13 @@ from framecue.broker.kafka.broker import KafkaBroker
 from framecue.broker.kafka.connection import Admin, KafkaConnection
 from framecue.broker.kafka.topics import create_topics
 from framecue.broker.protocol import Message, TopicPartition
+from framecue.clock import SystemClock
 from framecue.models.lock import pull
 from framecue.schemas.codec import pack
 from framecue.schemas.snapshot import PARTITION_KEY, PartitionSnapshot
-from framecue.schemas.topics import ANNOTATIONS, FEATURES, MEDIA, SEGMENTS, SNAPSHOTS
+from framecue.schemas.topics import ANNOTATIONS, FEATURES, HOUR_MS, MEDIA, SEGMENTS, SNAPSHOTS
 from framecue_services.cli.doctor.running import run_doctor
+from tests.support.abandoned import abandoned_transaction, open_transaction
 from tests.support.servers import free_port
 
 PARTITIONS = 3
@@ -141,6 +143,21 @@ def test_a_fault_on_the_broker_is_found_with_its_cure(
     code, found = examined(capsys)
     assert code == 1
     assert has(found, severity="error", what=what, cure=cure), found
+
+
+def test_a_transaction_that_nobody_will_end_is_found_and_one_of_a_fleet_is_not(
+    connection: KafkaConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    an_hour_ago_ms = SystemClock().now_ms() - HOUR_MS
+    with (
+        open_transaction(connection, MEDIA.name, 0, at_ms=an_hour_ago_ms),
+        abandoned_transaction(connection, ANNOTATIONS.name, 1, at_ms=an_hour_ago_ms),
+    ):
+        code, found = examined(capsys)
+    assert code == 1
+    [error] = [f for f in found if f["severity"] == "error"]
+    assert (error["check"], "annotations 1 gives readers nothing from offset 0 on" in error["what"]) == ("kafka", True)
+    assert f"--topic {connection.topic(ANNOTATIONS.name)} --partition 1 --start-offset 0" in error["cure"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from framecue.broker.kafka.abandoned import Abandoned
 from framecue.broker.kafka.cluster import BrokerFacts, Disk, GroupFacts, Skew, Span
 from framecue.broker.memory import MemoryBroker
 from framecue.broker.protocol import Message, TopicPartition
@@ -98,6 +99,23 @@ def test_what_a_broker_does_not_show_is_not_held_against_it() -> None:
 )
 def test_clocks_are_apart_only_as_far_as_the_answer_proves(skew: Skew, said: str) -> None:
     assert said in kafka.judge_skew(skew).what
+
+
+def test_each_transaction_that_nobody_will_end_is_an_error_with_the_command_that_ends_it() -> None:
+    found = [Abandoned("framecue.media", 3, start, 1_700_000_000_000, 7) for start in (20, 41)]
+    findings = list(kafka.judge_abandoned(found, bootstrap="kafka-1:9092"))
+    assert [f.severity for f in findings] == ["error", "error"]
+    assert findings[0].what.startswith("framecue.media 3 gives readers nothing from offset 20 on: ")
+    assert "since 2023-11-14T22:13:20.000Z" in findings[0].what
+    tool = "`kafka-transactions.sh --bootstrap-server kafka-1:9092 abort --topic framecue.media --partition 3"
+    for finding, start in zip(findings, (20, 41), strict=True):
+        assert finding.cure.startswith(f"{tool} --start-offset {start}` drops what it wrote there")
+
+
+@pytest.mark.parametrize(("found", "severity"), [((), "fine"), (None, "unknown")])
+def test_no_transaction_is_in_the_way_or_nobody_can_say(found: tuple[()] | None, severity: str) -> None:
+    [finding] = kafka.judge_abandoned(found, bootstrap="kafka-1:9092")
+    assert (finding.severity, finding.cure) == (severity, "")
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ Facts come from `broker.kafka.cluster`; what they mean is decided here, in funct
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from framecue.broker.kafka.abandoned import Abandoned
 from framecue.broker.kafka.cluster import BrokerFacts, GroupFacts, KafkaCluster, Skew, Span
 from framecue.broker.protocol import NOTE_MAX, TopicPartition
 from framecue.clock import Clock
@@ -27,6 +28,7 @@ from framecue.schemas.topics import (
     TOPICS,
 )
 from framecue.settings import KafkaSettings, NotifierSettings
+from framecue.timeline import rfc3339
 from framecue_services.cli.doctor.findings import Finding, fine
 from framecue_services.cli.wording import counted, in_bytes
 
@@ -42,6 +44,8 @@ READERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 LEAST_VERSION = (2, 5)
 """Older brokers do not fence a transaction by its group's generation."""
 SKEW_MS = 1_000
+SPARE_MS = 10_000
+"""What a transaction may be silent for beyond twice its time: after as long a reader says that it gets nothing."""
 MARKERS = 2
 """Offsets of a partition that hold no record when its reader is caught up: marks of the last transactions."""
 
@@ -127,6 +131,29 @@ def judge_skew(skew: Skew) -> Finding:
             "keep both by NTP",
         )
     return fine("transactions work, and the clocks of broker and this machine agree")
+
+
+def judge_abandoned(found: Sequence[Abandoned] | None, *, bootstrap: str) -> Iterator[Finding]:
+    """What it means that nobody will end these transactions."""
+    if found is None:
+        yield Finding("unknown", "the brokers do not say which transactions hold readers back (before Kafka 3.0)")
+        return
+    for one in found:
+        what = (
+            f"{one.topic} {one.partition} gives readers nothing from offset {one.start} on: "
+            f"a transaction is open since {rfc3339(one.heard_ms)}, and nobody will end it"
+        )
+        command = (
+            f"kafka-transactions.sh --bootstrap-server {bootstrap} abort"
+            f" --topic {one.topic} --partition {one.partition} --start-offset {one.start}"
+        )
+        cure = (
+            f"`{command}` drops what it wrote there, and readers go on;"
+            " Kafka 4.3 and 4.4 leave such ones behind when a broker is killed: run 4.2"
+        )
+        yield Finding("error", what, cure)
+    if not found:
+        yield fine("no transaction holds readers back")
 
 
 def judge_group(
@@ -235,9 +262,13 @@ def brokers(cluster: KafkaCluster, settings: KafkaSettings) -> Iterator[Finding]
         yield from judge_broker(broker, settings, brokers=len(found))
 
 
-def transactions(cluster: KafkaCluster, clock: Clock) -> Iterator[Finding]:
-    """Whether a transaction goes through, and how the clocks stand."""
-    yield judge_skew(cluster.try_transaction(clock))
+def transactions(cluster: KafkaCluster, clock: Clock, settings: KafkaSettings) -> Iterator[Finding]:
+    """Whether a transaction goes through, how the clocks stand, and whether one that nobody ends is in the way."""
+    skew = cluster.try_transaction(clock)
+    yield judge_skew(skew)
+    now_ms = clock.now_ms() + skew.least  # the broker's, or a little before it
+    found = cluster.abandoned(heard_before_ms=now_ms - 2 * settings.transaction_timeout_ms - SPARE_MS)
+    yield from judge_abandoned(found, bootstrap=settings.bootstrap)
 
 
 def groups(cluster: KafkaCluster, clock: Clock, readers: Mapping[str, tuple[str, ...]] = READERS) -> Iterator[Finding]:

@@ -78,7 +78,7 @@ def _kafka(settings: Settings, clock: Clock, stack: ExitStack) -> Iterator[Exami
         (
             Check("kafka", lambda: kafka.brokers(cluster, settings.kafka)),
             Check("topics", lambda: topics(settings)),
-            Check("kafka", lambda: kafka.transactions(cluster, clock)),
+            Check("kafka", lambda: kafka.transactions(cluster, clock, settings.kafka)),
             Check("retention", lambda: kafka.outages(cluster, skip_older_than_ms=skip_ms)),
             Check("kafka disk", lambda: kafka.disks(cluster, clock)),
             Check("groups", lambda: kafka.groups(cluster, clock, kafka.readers(settings.notifier))),

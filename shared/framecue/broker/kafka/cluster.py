@@ -13,6 +13,7 @@ from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import GroupIdNotFoundError
 
+from framecue.broker.kafka.abandoned import Abandoned, abandoned
 from framecue.broker.kafka.connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, missing_topic
 from framecue.broker.kafka.producer import abandon
 from framecue.broker.protocol import TopicPartition
@@ -182,6 +183,15 @@ class KafkaCluster:
         finally:
             abandon(producer)  # close() waits without limit for a broker that went away
         return Skew(at_ms - after, at_ms - before)
+
+    def abandoned(self, *, heard_before_ms: int) -> Sequence[Abandoned] | None:
+        """The transactions that hold readers of our topics back for ever, without a record since `heard_before_ms`.
+
+        None where the brokers are too old to say.
+        """
+        counts = self._admin.counts(list(TOPICS))
+        places = [self._connection.partition(TopicPartition(t, p)) for t, count in counts.items() for p in range(count)]
+        return abandoned(self._admin, places, heard_before_ms=heard_before_ms)
 
     def close(self) -> None:
         self._admin.close()

@@ -71,7 +71,8 @@ class Readers:
                 moved_s, before = time.monotonic(), position
             elif time.monotonic() - moved_s > patience_s:
                 raise BrokerError(
-                    f"{key.topic} {key.partition} gives nothing from {position} on, although it ends at {end}"
+                    f"{key.topic} {key.partition} gives nothing from {position} on, although it ends at {end}:"
+                    " a transaction that nobody ends may hold it back; `framecue doctor` names it"
                 )
             for records in client.poll(timeout_ms=POLL_S * 1_000).values():
                 yield from records
