@@ -244,7 +244,7 @@ def test_a_stream_that_ended_says_so_and_is_not_late(house: House) -> None:
         expect(badge).to_have_text(re.compile(r"^ended \d+ s ago$"), timeout=PATIENCE_MS)
         expect(page.locator(".tally")).to_contain_text("1 ended")
         page.reload()
-        badge.wait_for()
+        tile.wait_for()
         page.clock.fast_forward(30_000)
         expect(badge).to_have_text(re.compile(r"^ended \d+ s ago$"), timeout=PATIENCE_MS)
         page.get_by_role("link", name="finale").click()
