@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -27,8 +32,12 @@ from framecue.models.calibrating import (
     read_captioned,
     text_pairs,
 )
+from framecue.models.loading import load_model
 from framecue.models.protocols import Model
 from tests.support.paths import SHARED
+
+if TYPE_CHECKING:
+    from framecue.models.minilm import SentenceEncoder
 
 BLOCK = 40
 
@@ -72,6 +81,16 @@ def test_equal_priors_give_each_side_half() -> None:
     np.testing.assert_allclose(weights, [0.5, 1 / 6, 1 / 6, 1 / 6])
 
 
+class Remembering:
+    """A sentence encoder that computes each text once; alone in its batch, a vector depends on its text only."""
+
+    def __init__(self, sentences: SentenceEncoder) -> None:
+        self._vector = cache(lambda text: sentences.embed([text])[0])
+
+    def embed(self, texts: Sequence[str]) -> Array:
+        return np.stack([self._vector(text) for text in texts])
+
+
 @dataclass(frozen=True)
 class Labelled:
     pictures: Captioned
@@ -84,11 +103,25 @@ class Labelled:
 @pytest.fixture(scope="module")
 def labelled(default_model: Model) -> Labelled:
     assert SHARED is not None
-    pictures, model = read_captioned(SHARED / "labelled" / "flickr8k"), default_model
+    pictures = read_captioned(SHARED / "labelled" / "flickr8k")
+    model = replace(
+        default_model, texts=replace(default_model.texts, sentences=Remembering(default_model.texts.sentences))
+    )
     counted = {prompt: mentioned(pictures, words) for prompt, words in PROMPTS.items()}
     kept = {p: c for p, c in counted.items() if (c >= CAPTIONS_THAT_AGREE).sum() >= LEAST_POSITIVES}
     prompts = as_logged(model.texts.embed_prompts(list(kept)))
-    return Labelled(pictures, model, picture_vectors(model, pictures), prompts, np.stack(list(kept.values()), axis=1))
+    return Labelled(pictures, model, vectors_of(pictures), prompts, np.stack(list(kept.values()), axis=1))
+
+
+def vectors_of(pictures: Captioned) -> Array:
+    """Those of `picture_vectors`, by two models on a core each."""
+
+    def by_one(paths: tuple[Path, ...]) -> Array:
+        return picture_vectors(load_model("default", deterministic=True), replace(pictures, paths=paths))
+
+    middle = len(pictures.paths) // 2
+    with ThreadPoolExecutor(2) as threads:
+        return np.concatenate(list(threads.map(by_one, (pictures.paths[:middle], pictures.paths[middle:]))))
 
 
 def on_labelled(test):
