@@ -16,7 +16,7 @@ from framecue.broker.kafka.connection import Admin
 from framecue.broker.rules import apply_rules, rules_in_force
 from framecue.clock import SystemClock
 from framecue.schemas.annotation import Annotation, FrameRef
-from framecue.schemas.event import Event
+from framecue.schemas.event import SIGNAL_LOST, Event
 from framecue.schemas.feedback import Feedback
 from framecue.schemas.results import read_result
 from framecue.schemas.rules import EventRule, RuleSet, SceneRule
@@ -249,6 +249,38 @@ def test_a_stream_that_ended_says_so_and_is_not_late(house: House) -> None:
         expect(badge).to_have_text(re.compile(r"^ended \d+ s ago$"), timeout=PATIENCE_MS)
         page.get_by_role("link", name="finale").click()
         expect(page.locator(".facts .badge")).to_have_text("ended")
+        visit.assert_clean()
+
+
+def test_a_stream_that_fell_idle_is_quiet_and_did_not_end(house: House) -> None:
+    """Nothing said that it would end: its last window is final as well, and only an event tells the two apart."""
+    house.cameras.show("silent", "green", "green")
+    last = house.until_annotated("silent", windows=2)[-1]
+    final = last.model_copy(update={"revision": last.revision + 1, "settled_until_ms": last.end_ms})
+    lost = Event(
+        id=f"silent/{last.epoch}/{SIGNAL_LOST}/{last.end_ms}",
+        sequence=2,
+        phase="ended",
+        stream="silent",
+        epoch=last.epoch,
+        rule=SIGNAL_LOST,
+        start_ms=last.end_ms,
+        end_ms=last.end_ms,
+        reason="idle",
+        published_at=last.published_at,
+        model=last.model,
+        space=last.space,
+    )
+    assert house.fleet.store.put((final, lost)) == (True, True)  # what minutes of silence would have put there
+    with visiting(house.browser, house.open) as visit:
+        page = visit.page
+        page.clock.install()
+        page.goto("/?q=silent")
+        tile = page.locator('.tile[data-stream="silent"]')
+        tile.wait_for()
+        page.clock.fast_forward(30_000)
+        minutes = re.compile(r"^quiet for [56] min$")  # five of them until it was told
+        expect(tile.locator(".badge")).to_have_text(minutes, timeout=PATIENCE_MS)
         visit.assert_clean()
 
 
