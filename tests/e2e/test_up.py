@@ -72,7 +72,8 @@ class Command:
 def framecue(tmp_path: Path) -> Generator[Command]:
     command = Command(tmp_path)
     yield command
-    command.run("down", "--purge")
+    if command.pids():
+        command.run("down", "--purge")
 
 
 def test_up_brings_servers_out_of_wheels_when_there_is_no_java_maven_or_redis(framecue: Command) -> None:
