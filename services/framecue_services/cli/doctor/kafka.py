@@ -148,8 +148,8 @@ def judge_abandoned(found: Sequence[Abandoned] | None, *, bootstrap: str) -> Ite
             f" --topic {one.topic} --partition {one.partition} --start-offset {one.start}"
         )
         cure = (
-            f"`{command}` drops what it wrote there, and readers go on;"
-            " Kafka 4.3 and 4.4 leave such ones behind when a broker is killed: run 4.2"
+            "let its worker run: its next commit to this partition ends it, and nothing is lost; where it stands still,"
+            f" `{command}` drops what it wrote there; run Kafka 4.2: 4.3 and 4.4 leave such ones behind"
         )
         yield Finding("error", what, cure)
     if not found:
