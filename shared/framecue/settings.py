@@ -168,6 +168,10 @@ class KafkaSettings(Section):
     replication: int = Field(1, ge=1, le=9, description="copies of each partition, when topics are created")
     session_timeout_ms: int = Field(10_000, ge=6_000, le=300_000, description="silence after which a worker is dead")
     transaction_timeout_ms: int = Field(10_000, ge=1_000, le=60_000, description="the longest that one commit may take")
+    connect_timeout_ms: int = Field(
+        5_000, ge=500, le=60_000, description="how long a client that begins looks for a broker before it says so"
+    )
+    answer_timeout_ms: int = Field(10_000, ge=1_000, le=60_000, description="how long one question to it may take")
     security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how connections are secured: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
     )

@@ -94,7 +94,7 @@ class AtLeastOnce(KafkaBroker):
 
     def __init__(self, connection: KafkaConnection) -> None:
         super().__init__(connection)
-        self._producer = KafkaProducer(**connection.client(), **producer_config())
+        self._producer = KafkaProducer(**connection.client(), **producer_config(connection))
 
     def commit(
         self,
@@ -178,7 +178,7 @@ def _filled(bootstrap: str, *, count: int, size: int) -> KafkaConnection:
     """Topics of their own, with `count` records of `size` random bytes in `segments`."""
     connection = KafkaConnection(bootstrap, prefix=f"bench-{uuid4().hex[:8]}.")
     create_topics(connection, partitions=PARTITIONS, replication=1)
-    producer = KafkaProducer(**connection.client(), **producer_config())
+    producer = KafkaProducer(**connection.client(), **producer_config(connection))
     try:
         for begin in range(0, count, 32):
             for i in range(begin, min(begin + 32, count)):

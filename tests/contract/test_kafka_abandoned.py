@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import pytest
 
-from framecue.broker.kafka import reading
 from framecue.broker.kafka.cluster import KafkaCluster
 from framecue.broker.kafka.connection import KafkaConnection
 from framecue.broker.kafka.topics import delete_topics
@@ -50,11 +50,8 @@ def test_a_transaction_that_its_coordinator_will_end_is_not_named_however_old(
         assert cluster.abandoned(heard_before_ms=THEN_MS + 1) == []
 
 
-def test_a_reader_that_is_held_back_says_who_may_know_why(
-    connection: KafkaConnection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "ANSWER_MS", 1_000)
-    broker = TidyKafkaBroker(connection)
+def test_a_reader_that_is_held_back_says_who_may_know_why(connection: KafkaConnection) -> None:
+    broker = TidyKafkaBroker(replace(connection, answer_timeout_ms=1_000))
     with (
         abandoned_transaction(connection, "annotations", 2, at_ms=THEN_MS),
         pytest.raises(BrokerError, match=r"gives nothing from 0 on, .* 1: a transaction .*`framecue doctor` names it"),

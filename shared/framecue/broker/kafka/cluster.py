@@ -14,7 +14,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import GroupIdNotFoundError
 
 from framecue.broker.kafka.abandoned import Abandoned, abandoned
-from framecue.broker.kafka.connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, missing_topic
+from framecue.broker.kafka.connection import Admin, KafkaConnection, broker_errors, connect, missing_topic
 from framecue.broker.kafka.producer import abandon
 from framecue.broker.protocol import TopicPartition
 from framecue.clock import Clock
@@ -167,8 +167,8 @@ class KafkaCluster:
             connection,
             transactional_id=connection.group(PROBE),
             transaction_timeout_ms=connection.transaction_timeout_ms,
-            max_block_ms=ANSWER_MS,
-            request_timeout_ms=ANSWER_MS,
+            max_block_ms=connection.answer_timeout_ms,
+            request_timeout_ms=connection.answer_timeout_ms,
             retry_backoff_ms=5,
         )
         try:

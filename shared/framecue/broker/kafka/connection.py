@@ -48,6 +48,8 @@ class KafkaConnection:
     client_id: str = "framecue"
     session_timeout_ms: int = 10_000
     transaction_timeout_ms: int = 10_000
+    connect_timeout_ms: int = BOOTSTRAP_MS
+    answer_timeout_ms: int = ANSWER_MS
     security: str = "PLAINTEXT"
     sasl_mechanism: str = "SCRAM-SHA-512"
     sasl_username: str | None = None
@@ -74,7 +76,7 @@ class KafkaConnection:
             "bootstrap_servers": [part.strip() for part in self.bootstrap.split(",") if part.strip()],
             "client_id": self.client_id,
             "security_protocol": self.security,
-            "bootstrap_timeout_ms": BOOTSTRAP_MS,
+            "bootstrap_timeout_ms": self.connect_timeout_ms,
             "reconnect_backoff_max_ms": 1_000,  # the default of 30 s is what a worker would be late by
         }
         if "SASL" in self.security:
@@ -160,9 +162,9 @@ class Admin:
         self._client: Any = None
         self._lock = Lock()
 
-    def ask(self, doing: str, question: Callable[[Any], T], *, patience_s: float = ANSWER_MS / 1_000) -> T:
-        """What `question` gives, asked again until the broker answers or `patience_s` is over."""
-        until_s = time.monotonic() + patience_s
+    def ask(self, doing: str, question: Callable[[Any], T], *, patience_s: float | None = None) -> T:
+        """What `question` gives, asked again until the broker answers or `patience_s` (else as set) is over."""
+        until_s = time.monotonic() + (self._connection.answer_timeout_ms / 1_000 if patience_s is None else patience_s)
         while True:
             try:
                 return question(self._connected())
@@ -206,5 +208,7 @@ class Admin:
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = connect(KafkaAdminClient, self._connection, request_timeout_ms=ANSWER_MS)
+                self._client = connect(
+                    KafkaAdminClient, self._connection, request_timeout_ms=self._connection.answer_timeout_ms
+                )
             return self._client

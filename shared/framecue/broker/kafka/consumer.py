@@ -23,7 +23,7 @@ from kafka.errors import KafkaError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from framecue.broker.kafka.assignor import NumberedStickyAssignor
-from framecue.broker.kafka.connection import ANSWER_MS, Admin, KafkaConnection, broker_errors, connect, displaced
+from framecue.broker.kafka.connection import Admin, KafkaConnection, broker_errors, connect, displaced
 from framecue.broker.kafka.producer import GroupOffsets
 from framecue.broker.kafka.reading import record_of
 from framecue.broker.protocol import NOTE_MAX, Handover, Notes, Offsets, Record, TopicPartition
@@ -81,7 +81,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def position(self, at: TopicPartition) -> int:
         key = self._check_owned(at)
         with broker_errors("asking for a position", self._connection):
-            position = self._client.position(key, timeout_ms=ANSWER_MS)
+            position = self._client.position(key, timeout_ms=self._connection.answer_timeout_ms)
         if position is None:
             raise BrokerError(f"the position in {at.topic} {at.partition} is not known yet")
         return int(position)
@@ -92,7 +92,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def ends(
         self, partitions: Collection[TopicPartition], *, within_s: float | None = None
     ) -> Mapping[TopicPartition, int]:
-        limit_ms = ANSWER_MS if within_s is None else int(within_s * 1000)
+        limit_ms = self._connection.answer_timeout_ms if within_s is None else int(within_s * 1000)
         keys = {at: self._connection.partition(at) for at in partitions}
         with broker_errors("asking for an end", self._connection):
             found = self._client.end_offsets(list(keys.values()), timeout_ms=limit_ms) if keys else {}
@@ -103,7 +103,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             return int(found.offset)
         key = self._connection.partition(at)
         with broker_errors("asking for the oldest record", self._connection):
-            return int(self._client.beginning_offsets([key], timeout_ms=ANSWER_MS)[key])
+            return int(self._client.beginning_offsets([key], timeout_ms=self._connection.answer_timeout_ms)[key])
 
     def note(self, at: TopicPartition) -> str:
         found = self._found(at)
@@ -196,7 +196,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             session_timeout_ms=self._connection.session_timeout_ms,
             heartbeat_interval_ms=HEARTBEAT_MS,
             max_poll_interval_ms=POLL_INTERVAL_MS,
-            request_timeout_ms=ANSWER_MS,
+            request_timeout_ms=self._connection.answer_timeout_ms,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=PARTITION_BYTES,
             fetch_max_bytes=FETCH_BYTES,
@@ -264,7 +264,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _found(self, at: TopicPartition) -> Any:
         """What the group committed, with its note; None where nothing was."""
         self._settle()
-        decided_ms = 2 * self._connection.transaction_timeout_ms + ANSWER_MS
+        decided_ms = 2 * self._connection.transaction_timeout_ms + self._connection.answer_timeout_ms
         with broker_errors("asking for what is committed", self._connection):
             return self._client.committed(self._connection.partition(at), metadata=True, timeout_ms=decided_ms)
 

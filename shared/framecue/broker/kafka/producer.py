@@ -24,7 +24,7 @@ from kafka.errors import (
     ProducerFencedError,
 )
 
-from framecue.broker.kafka.connection import ANSWER_MS, KafkaConnection, broker_error, broker_errors, connect
+from framecue.broker.kafka.connection import KafkaConnection, broker_error, broker_errors, connect
 from framecue.broker.protocol import Message, size
 from framecue.broker.watchdog import Watchdog
 from framecue.errors import BrokerError
@@ -35,8 +35,6 @@ FRAMING_BYTES = 64 << 10
 REQUEST_BYTES = DEADLETTER_MAX_BYTES + FRAMING_BYTES
 IN_FLIGHT_BYTES = 32 << 20
 """What the client holds at most: it copies, and never says that it has enough."""
-SPARE_MS = 5_000
-"""What an answer may take beyond the broker's own time-outs."""
 FENCED = (ProducerFencedError, InvalidProducerEpochError)
 """Another producer took the transactional id, or the broker gave up on our transaction; the class says not which."""
 _log = logging.getLogger(__name__)
@@ -76,7 +74,7 @@ def topic_bytes(row: Topic) -> int:
     return row.max_bytes + FRAMING_BYTES
 
 
-def producer_config() -> dict[str, Any]:
+def producer_config(connection: KafkaConnection) -> dict[str, Any]:
     """What every producer of ours is configured with."""
     return {
         "max_request_size": REQUEST_BYTES,
@@ -84,8 +82,8 @@ def producer_config() -> dict[str, Any]:
         "retry_backoff_ms": 5,  # the default of 100 is what each transaction would wait for the one before
         "allow_auto_create_topics": False,
         "metrics_enabled": False,
-        "max_block_ms": ANSWER_MS,
-        "request_timeout_ms": ANSWER_MS,
+        "max_block_ms": connection.answer_timeout_ms,
+        "request_timeout_ms": connection.answer_timeout_ms,
     }
 
 
@@ -102,6 +100,7 @@ class Transactions:
 
     def __init__(self, connection: KafkaConnection, transactional_id: str, watchdog: Watchdog) -> None:
         self._connection, self._id, self._watchdog = connection, transactional_id, watchdog
+        self._patience_ms = connection.transaction_timeout_ms + connection.answer_timeout_ms // 2
         self._producer: Any = None
         self._lock = threading.RLock()
         self._closed = False
@@ -146,8 +145,8 @@ class Transactions:
                 self._connection,
                 transactional_id=self._id,
                 transaction_timeout_ms=timeout_ms,
-                delivery_timeout_ms=timeout_ms + ANSWER_MS,
-                **producer_config(),
+                delivery_timeout_ms=timeout_ms + self._connection.answer_timeout_ms,
+                **producer_config(self._connection),
             )
             try:
                 with broker_errors("opening a producer", self._connection):
@@ -159,7 +158,7 @@ class Transactions:
         return self._producer
 
     def _send(self, producer: Any, sends: Sequence[Send]) -> Written:
-        timeout_s = (self._connection.transaction_timeout_ms + SPARE_MS) / 1_000
+        timeout_s = self._patience_ms / 1_000
         futures, pending = [], 0
         for send in sends:
             if pending and pending + size(send.message) > IN_FLIGHT_BYTES:
@@ -173,7 +172,7 @@ class Transactions:
     def _wait(self, result: Any) -> None:
         """Waits for the sender, which the client's own methods do without a limit."""
         self._producer._sender.wakeup()
-        if not result.wait(self._connection.transaction_timeout_ms + SPARE_MS):
+        if not result.wait(self._patience_ms):
             raise KafkaTimeoutError("no answer")
 
     def _failed(self, e: BaseException) -> BaseException:

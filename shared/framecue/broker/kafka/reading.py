@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from kafka import KafkaConsumer
 
-from framecue.broker.kafka.connection import ANSWER_MS, KafkaConnection, broker_errors, connect
+from framecue.broker.kafka.connection import KafkaConnection, broker_errors, connect
 from framecue.broker.protocol import Record, TopicPartition
 from framecue.errors import BrokerError
 
@@ -37,7 +37,7 @@ class Readers:
     def fetch(self, at: TopicPartition, offset: int) -> Record | None:
         """The committed record at `offset`; None where there is none, or none yet."""
         with self._borrowed(at) as (client, key):
-            if offset >= client.end_offsets([key], timeout_ms=ANSWER_MS)[key]:
+            if offset >= client.end_offsets([key], timeout_ms=self._connection.answer_timeout_ms)[key]:
                 return None
             client.seek(key, offset)
             for read in self._each(client, key, offset + 1):
@@ -64,9 +64,11 @@ class Readers:
 
     def _each(self, client: Any, key: Any, end: int) -> Iterator[Any]:
         """What `client` reads of `key`, until its position is `end`; raises BrokerError when nothing moves for long."""
-        patience_s = (2 * self._connection.transaction_timeout_ms + ANSWER_MS) / 1_000
+        patience_s = (2 * self._connection.transaction_timeout_ms + self._connection.answer_timeout_ms) / 1_000
         moved_s, before = time.monotonic(), -1
-        while (position := client.position(key, timeout_ms=ANSWER_MS)) is None or position < end:
+        while (
+            position := client.position(key, timeout_ms=self._connection.answer_timeout_ms)
+        ) is None or position < end:
             if position != before:
                 moved_s, before = time.monotonic(), position
             elif time.monotonic() - moved_s > patience_s:
@@ -116,7 +118,7 @@ def open_reader(
         enable_auto_commit=False,
         auto_offset_reset=out_of_range,
         allow_auto_create_topics=False,
-        request_timeout_ms=ANSWER_MS,
+        request_timeout_ms=connection.answer_timeout_ms,
         max_partition_fetch_bytes=fetch_bytes,
         fetch_max_bytes=4 * fetch_bytes,
         metrics_enabled=False,

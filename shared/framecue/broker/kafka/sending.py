@@ -64,7 +64,7 @@ class KafkaSender:
         return connect(
             KafkaProducer,
             self._connection,
-            **producer_config(),
+            **producer_config(self._connection),
             enable_idempotence=True,
             delivery_timeout_ms=DELIVERY_MS,
         )

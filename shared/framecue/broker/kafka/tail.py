@@ -8,7 +8,7 @@ from typing import Any
 from kafka.errors import OffsetOutOfRangeError
 from kafka.structs import TopicPartition as KafkaPartition
 
-from framecue.broker.kafka.connection import ANSWER_MS, KafkaConnection, broker_errors, missing_topic
+from framecue.broker.kafka.connection import KafkaConnection, broker_errors, missing_topic
 from framecue.broker.kafka.reading import BULK_BYTES, open_reader, record_of
 from framecue.broker.protocol import Offsets, Record, Start, TopicPartition, known_topic
 
@@ -80,15 +80,17 @@ class KafkaTail:
         else:
             keys = [KafkaPartition(full, n) for full, name in self._names.items() for n in range(counts[name])]
         self._client.assign(keys)
-        oldest = self._client.beginning_offsets(keys, timeout_ms=ANSWER_MS)
-        ends = self._client.end_offsets(keys, timeout_ms=ANSWER_MS)
+        oldest = self._client.beginning_offsets(keys, timeout_ms=self._connection.answer_timeout_ms)
+        ends = self._client.end_offsets(keys, timeout_ms=self._connection.answer_timeout_ms)
         places = dict(oldest if start == "oldest" else ends)
         if isinstance(start, Mapping):
             wanted = {self._connection.partition(at): offset for at, offset in start.items()}
             self.lost = frozenset(self._ours(k) for k, n in wanted.items() if not oldest[k] <= n <= ends[k])
             places = {key: oldest[key] if self._ours(key) in self.lost else wanted[key] for key in keys}
         elif isinstance(start, int):
-            found = self._client.offsets_for_times(dict.fromkeys(keys, start), timeout_ms=ANSWER_MS)
+            found = self._client.offsets_for_times(
+                dict.fromkeys(keys, start), timeout_ms=self._connection.answer_timeout_ms
+            )
             places |= {key: place.offset for key, place in found.items() if place is not None}
         for key, place in places.items():
             self._client.seek(key, place)
@@ -96,7 +98,7 @@ class KafkaTail:
 
     def _replace(self, keys: Sequence[Any]) -> None:
         """What was to be read next of these partitions is gone: they go on at the oldest there is."""
-        for key, place in self._client.beginning_offsets(keys, timeout_ms=ANSWER_MS).items():
+        for key, place in self._client.beginning_offsets(keys, timeout_ms=self._connection.answer_timeout_ms).items():
             self._client.seek(key, place)
         self._behind = {key: end for key, end in self._behind.items() if key not in keys}
         self.lost |= {self._ours(key) for key in keys}
@@ -108,7 +110,7 @@ class KafkaTail:
         return len(numbers)
 
     def _position(self, key: Any) -> int:
-        found = self._client.position(key, timeout_ms=ANSWER_MS)
+        found = self._client.position(key, timeout_ms=self._connection.answer_timeout_ms)
         return -1 if found is None else int(found)
 
     def _ours(self, key: Any) -> TopicPartition:
