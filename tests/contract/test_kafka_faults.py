@@ -259,7 +259,8 @@ def test_who_is_left_out_while_it_joins_hands_nothing_over(worker: Callable[[str
 
 
 def test_a_broker_that_stands_still_or_goes_away_costs_no_more_than_a_commit(own_kafka: KafkaServer) -> None:
-    connection = new_topics(own_kafka.bootstrap, transaction_timeout_ms=1_000, session_timeout_ms=6_000)
+    limits = {"transaction_timeout_ms": 1_000, "session_timeout_ms": 6_000, "answer_timeout_ms": 3_000}
+    connection = new_topics(own_kafka.bootstrap, **limits)
     broker = TidyKafkaBroker(connection, slot="0")
     broker.commit([Message("media", None, b"in", partition=1)])
     consumer = broker.consumer("g", ["media"])
@@ -298,7 +299,7 @@ def written_by(connection: KafkaConnection) -> list[bytes | None]:
 
 def test_a_broker_that_is_not_there_is_one_sentence() -> None:
     with pytest.raises(BrokerError, match=r"no Kafka broker answers at 127\.0\.0\.1:1; start one with `framecue up`"):
-        TidyKafkaBroker(KafkaConnection("127.0.0.1:1"))
+        TidyKafkaBroker(KafkaConnection("127.0.0.1:1", connect_timeout_ms=500))
 
 
 def test_topics_that_are_not_there_name_their_cure(kafka: str) -> None:

@@ -31,6 +31,8 @@ SERVICES = ("ingest", "fusion", "captioner", "projector")
 STREAM = "cam1"
 SIZE = (192, 108)
 SEGMENT_S = 2
+IMPATIENT = {"FRAMECUE_KAFKA__CONNECT_TIMEOUT_MS": "1000", "FRAMECUE_KAFKA__ANSWER_TIMEOUT_MS": "3000"}
+"""Where Kafka is away, all that asks it waits for so long."""
 SCENES = ("red", "blue", "red", "red")
 RULES = RuleSet(
     scenes=(SceneRule(labels=("red", "green", "blue")),),
@@ -113,7 +115,9 @@ def test_it_outlives_servers_that_are_away(
 ) -> None:
     """Nothing else runs: results stand in the topics and in Redis as stages write them."""
     kafka, redis = own_kafka, own_redis()
-    with Fleet(tmp_path / "fleet", bootstrap=kafka.bootstrap, redis_url=redis.url, restart="never") as fleet:
+    with Fleet(
+        tmp_path / "fleet", bootstrap=kafka.bootstrap, redis_url=redis.url, settings=IMPATIENT, restart="never"
+    ) as fleet:
         redis.stop()
         person = at_desk(fleet)
         fleet.until(lambda: person.status("/readyz") == 503, what="a gateway without Redis")

@@ -63,6 +63,7 @@ def test_a_redis_that_was_emptied_shows_the_topics_again(kafka: str, redis_url: 
 def test_nothing_is_deleted_where_kafka_is_away(redis_url: str, tmp_path: Path) -> None:
     settings = (
         ("KAFKA__BOOTSTRAP", f"127.0.0.1:{free_port()}"),
+        ("KAFKA__CONNECT_TIMEOUT_MS", "500"),
         ("REDIS__URL", redis_url),
         ("REDIS__PREFIX", "kept:"),
     )
