@@ -44,8 +44,6 @@ READERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 LEAST_VERSION = (2, 5)
 """Older brokers do not fence a transaction by its group's generation."""
 SKEW_MS = 1_000
-SPARE_MS = 10_000
-"""What a transaction may be silent for beyond twice its time: after as long a reader says that it gets nothing."""
 MARKERS = 2
 """Offsets of a partition that hold no record when its reader is caught up: marks of the last transactions."""
 
@@ -267,7 +265,8 @@ def transactions(cluster: KafkaCluster, clock: Clock, settings: KafkaSettings) -
     skew = cluster.try_transaction(clock)
     yield judge_skew(skew)
     now_ms = clock.now_ms() + skew.least  # the broker's, or a little before it
-    found = cluster.abandoned(heard_before_ms=now_ms - 2 * settings.transaction_timeout_ms - SPARE_MS)
+    patience_ms = 2 * settings.transaction_timeout_ms + settings.answer_timeout_ms  # that of readers
+    found = cluster.abandoned(heard_before_ms=now_ms - patience_ms)
     yield from judge_abandoned(found, bootstrap=settings.bootstrap)
 
 
