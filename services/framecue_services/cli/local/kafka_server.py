@@ -22,6 +22,8 @@ from framecue_services.cli.local.processes import Process
 from framecue_services.cli.local.server import HOST, Server, ask
 
 HEAP = ("-Xms96m", "-Xmx512m", "-XX:+UseG1GC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
+BRIEF = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""For a Java that works for a second: to compile well costs more than it gives."""
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """A request that every broker answers, also before it knows who asks: its length, key 18, version 0, id 1, no name."""
 FORMAT_SECONDS = 120
@@ -102,7 +104,7 @@ class KafkaServer(Server):
         properties, logging = self._configure()
         configured = (f"-Dlog4j2.configurationFile={logging.as_uri()}", "-cp", classes)
         if not (self._data / "meta.properties").exists():
-            self._format((str(java), *configured, "kafka.tools.StorageTool"), properties)
+            self._format((str(java), *BRIEF, *configured, "kafka.tools.StorageTool"), properties)
             self._formatted_by.write_text(KAFKA)
         self._check_version()
         crash = f"-XX:ErrorFile={self.folder.resolve() / 'crash.log'}"
