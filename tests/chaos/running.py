@@ -40,16 +40,27 @@ class Act:
 
 
 def run(
-    fleet: Fleet, *, seed: int, seconds: float, kills: int, streams: int, kafka: Server | None, redis: Server | None
+    fleet: Fleet,
+    *,
+    seed: int,
+    seconds: float,
+    kills: int,
+    streams: int,
+    kafka: Server | None,
+    redis: Server | None,
+    speed: float = 1.0,
 ) -> tuple[Verdict, Killer]:
-    """Plays for `seconds` while workers are killed about `kills` times; servers that are given are restarted."""
+    """Plays for `seconds` while workers are killed about `kills` times; servers that are given are restarted.
+
+    With `speed` 2 the streams have twice as much media as that, and their clients are twice as quick.
+    """
     random = Random(seed)
-    acting = films(seed, streams=streams, seconds=seconds)
+    acting = films(seed, streams=streams, seconds=speed * seconds)
     fleet.until(_rules(fleet, RULES), within_s=READY_S, what="the rules in force")
     for name, slot in WORKERS:
         fleet.start(name, slot)
     fleet.until(fleet.ready, within_s=READY_S, what="ready")
-    player = Player(fleet.connection, acting)
+    player = Player(fleet.connection, acting, speed=speed)
     killer = Killer(fleet, random, every_s=0.7 * seconds / kills)  # some must wait, and some are in vain
     try:
         actor = Actor(_acts(fleet, seconds, kafka, redis))
@@ -152,6 +163,7 @@ def _await(fleet: Fleet, killer: Killer, condition: Callable[[], bool], what: st
         killer.tend()
         try:
             if condition():
+                _log.info("%s", what)
                 return
         except (BrokerError, StoreError) as e:
             _log.info("%s: %s", what, e)

@@ -27,6 +27,8 @@ from framecue_services.cli.local.kafka_server import KafkaServer
 from tests.support.brokers import PARTITIONS, TidyKafkaBroker, new_topics
 
 PATIENCE_S = 40.0
+SESSION_S = 30.0
+"""Nothing here waits for it: what takes less is said at once, however busy the machine is."""
 AT = TopicPartition("media", 1)
 OUT = Message("features", None, b"out", partition=1)
 
@@ -43,7 +45,7 @@ def forgotten_sockets() -> Generator[None]:
 @pytest.fixture
 def connection(kafka: str) -> Generator[KafkaConnection]:
     """Topics of this test, with a transaction time-out that it can wait for."""
-    connection = new_topics(kafka, transaction_timeout_ms=2_000, session_timeout_ms=6_000)
+    connection = new_topics(kafka, transaction_timeout_ms=2_000, session_timeout_ms=int(1_000 * SESSION_S))
     yield connection
     delete_topics(connection)
 
@@ -209,7 +211,7 @@ def test_a_worker_that_comes_back_has_its_partitions_at_once(worker: Callable[[s
     after = worker("0").consumer("g", ["media"])
     started_s = time.monotonic()
     wait_for(owns_all(after), after)
-    assert time.monotonic() - started_s < 6  # the session time-out
+    assert time.monotonic() - started_s < SESSION_S
 
 
 def test_what_a_closed_member_owned_goes_on_at_once(worker: Callable[[str], TidyKafkaBroker]) -> None:
@@ -218,7 +220,7 @@ def test_what_a_closed_member_owned_goes_on_at_once(worker: Callable[[str], Tidy
     started_s = time.monotonic()
     leaves.close()
     wait_for(owns_all(stays), stays)
-    assert time.monotonic() - started_s < 6  # the session time-out
+    assert time.monotonic() - started_s < SESSION_S
 
 
 def test_the_last_commit_before_a_handover_counts(worker: Callable[[str], TidyKafkaBroker]) -> None:
