@@ -265,8 +265,7 @@ def transactions(cluster: KafkaCluster, clock: Clock, settings: KafkaSettings) -
     skew = cluster.try_transaction(clock)
     yield judge_skew(skew)
     now_ms = clock.now_ms() + skew.least  # the broker's, or a little before it
-    patience_ms = 2 * settings.transaction_timeout_ms + settings.answer_timeout_ms  # that of readers
-    found = cluster.abandoned(heard_before_ms=now_ms - patience_ms)
+    found = cluster.abandoned(heard_before_ms=now_ms - cluster.undecided_ms)
     yield from judge_abandoned(found, bootstrap=settings.bootstrap)
 
 

@@ -106,7 +106,8 @@ class KafkaServer(Server):
         if not (self._data / "meta.properties").exists():
             self._format((str(java), *BRIEF, *configured, "kafka.tools.StorageTool"), properties)
             self._formatted_by.write_text(KAFKA)
-        self._check_version()
+        else:
+            self._check_version()
         crash = f"-XX:ErrorFile={self.folder.resolve() / 'crash.log'}"
         return (str(java), *HEAP, crash, *configured, "kafka.Kafka", str(properties))
 

@@ -184,6 +184,11 @@ class KafkaCluster:
             abandon(producer)  # close() waits without limit for a broker that went away
         return Skew(at_ms - after, at_ms - before)
 
+    @property
+    def undecided_ms(self) -> int:
+        """As `KafkaConnection.undecided_ms`."""
+        return self._connection.undecided_ms
+
     def abandoned(self, *, heard_before_ms: int) -> Sequence[Abandoned] | None:
         """The transactions that hold readers of our topics back for ever, without a record since `heard_before_ms`.
 

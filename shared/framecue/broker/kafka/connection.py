@@ -33,23 +33,22 @@ from framecue.errors import BrokerError, DisplacedError, FrameCueError, SetupErr
 from framecue.schemas.topics import TOPICS, full_name
 
 T = TypeVar("T")
-BOOTSTRAP_MS = 5_000
-"""How long a client looks for a broker when it is made: a command can say so, and a worker tries again."""
-ANSWER_MS = 10_000
-"""How long one question may take."""
 
 
 @dataclass(frozen=True)
 class KafkaConnection:
-    """Where the broker is and who asks. `prefix` stands before every topic and group."""
+    """Where the broker is and who asks. `prefix` stands before every topic and group.
+
+    A client that is made looks for a broker for `connect_timeout_ms`; one question may take `answer_timeout_ms`.
+    """
 
     bootstrap: str
     prefix: str = "framecue."
     client_id: str = "framecue"
     session_timeout_ms: int = 10_000
     transaction_timeout_ms: int = 10_000
-    connect_timeout_ms: int = BOOTSTRAP_MS
-    answer_timeout_ms: int = ANSWER_MS
+    connect_timeout_ms: int = 5_000
+    answer_timeout_ms: int = 10_000
     security: str = "PLAINTEXT"
     sasl_mechanism: str = "SCRAM-SHA-512"
     sasl_username: str | None = None
@@ -57,6 +56,11 @@ class KafkaConnection:
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
+
+    @property
+    def undecided_ms(self) -> int:
+        """How long a transaction that somebody ends may hold back what is behind it."""
+        return 2 * self.transaction_timeout_ms + self.answer_timeout_ms
 
     def topic(self, name: str) -> str:
         """The broker's name of a topic of the table."""

@@ -264,9 +264,10 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _found(self, at: TopicPartition) -> Any:
         """What the group committed, with its note; None where nothing was."""
         self._settle()
-        decided_ms = 2 * self._connection.transaction_timeout_ms + self._connection.answer_timeout_ms
         with broker_errors("asking for what is committed", self._connection):
-            return self._client.committed(self._connection.partition(at), metadata=True, timeout_ms=decided_ms)
+            return self._client.committed(
+                self._connection.partition(at), metadata=True, timeout_ms=self._connection.undecided_ms
+            )
 
     def _ours(self, key: Any) -> TopicPartition:
         return TopicPartition(self._names[key.topic], key.partition)

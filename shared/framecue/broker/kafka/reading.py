@@ -64,7 +64,7 @@ class Readers:
 
     def _each(self, client: Any, key: Any, end: int) -> Iterator[Any]:
         """What `client` reads of `key`, until its position is `end`; raises BrokerError when nothing moves for long."""
-        patience_s = (2 * self._connection.transaction_timeout_ms + self._connection.answer_timeout_ms) / 1_000
+        patience_s = self._connection.undecided_ms / 1_000
         moved_s, before = time.monotonic(), -1
         while (
             position := client.position(key, timeout_ms=self._connection.answer_timeout_ms)

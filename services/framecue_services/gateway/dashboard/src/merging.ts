@@ -1,7 +1,7 @@
 // What is known of each stream, folded from results that may come twice and in any order. Pure: state in, state out.
 
 import type { Annotation, Caption, Event, Result, StreamItem } from "./wire.ts";
-import { isOpen, said, visible } from "./words.ts";
+import { isOpen, said, SIGNAL_LOST, visible } from "./words.ts";
 
 /** Events whose last sequence is remembered, so that a repeat of one that ended does not open it again. */
 export const KNOWN_MAX = 32;
@@ -117,7 +117,7 @@ export const OVER_MS = 2_500;
 
 /** How the stream is doing as of `now`, the worst that is known. What ended well is not late, however long ago. */
 export function health(view: StreamView, now: number): Health {
-  if (view.openEvents.some((event) => event.rule === "framecue.signal_lost")) return "lost";
+  if (view.openEvents.some((event) => event.rule === SIGNAL_LOST)) return "lost";
   const age = now - view.activeAt;
   if (isOver(view) && age > OVER_MS) return fellIdle(view) ? "quiet" : "ended";
   if (age > QUIET_MS) return "quiet";

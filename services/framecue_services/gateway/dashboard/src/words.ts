@@ -7,10 +7,10 @@ export const SHOT_CUT = "framecue.shot_cut";
 export const SIGNAL_LOST = "framecue.signal_lost";
 
 const EVENT_NAMES: Record<string, string> = {
-  "framecue.shot_cut": "shot cut",
+  [SHOT_CUT]: "shot cut",
   "framecue.black": "black picture",
   "framecue.frozen": "frozen picture",
-  "framecue.signal_lost": "signal lost",
+  [SIGNAL_LOST]: "signal lost",
   "framecue.subtitles_lost": "subtitles lost",
   "framecue.gap": "gap",
   "framecue.warning": "warning",
